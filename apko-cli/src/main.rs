@@ -1,0 +1,3 @@
+//! The `apko` command.
+
+fn main() {}

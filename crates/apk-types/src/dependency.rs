@@ -1,0 +1,300 @@
+//! Dependency expressions: `name`, `name>=1.2`, `!name`, `so:libc.so=1`, `name@pin`.
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+use crate::Version;
+
+/// One entry of a world, of `depend`, `provides`, `replaces` or `install_if`, kept as it was written.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Dependency {
+    text: Box<str>,
+    name: Range<u32>,
+    constraint: Option<(Comparator, Range<u32>)>,
+    pin: Option<u32>,
+}
+
+/// How a version must compare with the one in the expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Comparator {
+    /// `=`
+    Equal,
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+    /// `~`, `=~` or `~=`: the version itself or any that begins with its parts.
+    Fuzzy,
+    /// `><`, which apk-tools uses for checksums of local files; no version satisfies it.
+    Checksum,
+}
+
+/// A text that is no dependency expression.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a dependency: {reason}")]
+pub struct DependencyError {
+    /// The text in question.
+    pub text: String,
+    /// What is wrong with it.
+    pub reason: &'static str,
+}
+
+impl Dependency {
+    /// Reads an expression; the pin is what follows `@`.
+    pub fn parse(text: &str) -> Result<Self, DependencyError> {
+        let fail = |reason| {
+            Err(DependencyError {
+                text: text.to_owned(),
+                reason,
+            })
+        };
+        if text.len() > u16::MAX as usize {
+            return fail("it is longer than 65535 bytes");
+        }
+        if text.bytes().any(|byte| byte.is_ascii_whitespace() || byte == 0) {
+            return fail("it contains white space");
+        }
+        let start = usize::from(text.starts_with('!'));
+        let end = |from: usize, stops: &str| {
+            text[from..]
+                .find(|c| stops.contains(c))
+                .map_or(text.len(), |offset| from + offset)
+        };
+        let name_end = end(start, "@=<>~");
+        if name_end == start {
+            return fail("it has no name");
+        }
+        let operator_end = text[name_end..]
+            .find(|c| !"=<>~".contains(c))
+            .map_or(text.len(), |offset| name_end + offset);
+        let version_end = end(operator_end, "@");
+        let constraint = match &text[name_end..operator_end] {
+            "" => None,
+            operator => match Comparator::from_operator(operator) {
+                None => return fail("its operator is not one of = < <= > >= ~ =~"),
+                Some(_) if version_end == operator_end => return fail("its operator has no version"),
+                Some(comparator) => Some((comparator, operator_end as u32..version_end as u32)),
+            },
+        };
+        // Without an operator the name ended at `@` already.
+        let pin = (version_end < text.len()).then_some(version_end as u32 + 1);
+        if pin.is_some_and(|pin| !is_pin(&text[pin as usize..])) {
+            return fail("what follows `@` is not the name of a repository");
+        }
+        Ok(Self {
+            text: text.into(),
+            name: start as u32..name_end as u32,
+            constraint,
+            pin,
+        })
+    }
+
+    /// Reads an expression the way the Go apko does: a text it cannot take apart is a bare name.
+    pub fn lenient(text: &str) -> Self {
+        Self::parse(text).unwrap_or_else(|_| Self {
+            text: text.into(),
+            name: 0..text.len() as u32,
+            constraint: None,
+            pin: None,
+        })
+    }
+
+    /// The expression as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The name wanted or provided, without `!`, constraint and pin; `so:`, `cmd:` and `pc:` belong to it.
+    pub fn name(&self) -> &str {
+        &self.text[range(&self.name)]
+    }
+
+    /// True for `!name`: the expression holds where nothing provides it.
+    pub fn is_conflict(&self) -> bool {
+        self.name.start == 1
+    }
+
+    /// The comparator and the version text, if the expression has them.
+    pub fn constraint(&self) -> Option<(Comparator, &str)> {
+        self.constraint
+            .as_ref()
+            .map(|(comparator, version)| (*comparator, &self.text[range(version)]))
+    }
+
+    /// The version text alone, which is how `provides` entries are read.
+    pub fn version(&self) -> Option<&str> {
+        self.constraint().map(|(_, version)| version)
+    }
+
+    /// The tag of the repository it is pinned to.
+    pub fn pin(&self) -> Option<&str> {
+        self.pin.map(|start| &self.text[start as usize..])
+    }
+
+    /// True where `version` satisfies the constraint; the name, `!` and the pin are not looked at. A constraint
+    /// whose own version is not valid is satisfied by none.
+    pub fn accepts(&self, version: &Version) -> bool {
+        match self.constraint() {
+            None => true,
+            Some((comparator, wanted)) => {
+                Version::parse(wanted).is_ok_and(|wanted| comparator.holds(version, &wanted))
+            }
+        }
+    }
+}
+
+impl Comparator {
+    fn from_operator(operator: &str) -> Option<Self> {
+        Some(match operator {
+            "=" => Self::Equal,
+            "<" => Self::Less,
+            "<=" => Self::LessOrEqual,
+            ">" => Self::Greater,
+            ">=" => Self::GreaterOrEqual,
+            "~" | "=~" | "~=" => Self::Fuzzy,
+            "><" => Self::Checksum,
+            _ => return None,
+        })
+    }
+
+    /// True where `actual` stands in this relation to `wanted`.
+    pub fn holds(self, actual: &Version, wanted: &Version) -> bool {
+        match self {
+            Self::Equal => actual == wanted,
+            Self::Less => actual < wanted,
+            Self::LessOrEqual => actual <= wanted,
+            Self::Greater => actual > wanted,
+            Self::GreaterOrEqual => actual >= wanted,
+            Self::Fuzzy => actual.matches_fuzzily(wanted),
+            Self::Checksum => false,
+        }
+    }
+}
+
+fn range(range: &Range<u32>) -> Range<usize> {
+    range.start as usize..range.end as usize
+}
+
+fn is_pin(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
+impl FromStr for Dependency {
+    type Err = DependencyError;
+
+    fn from_str(text: &str) -> Result<Self, DependencyError> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for Dependency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Dependency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.text, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn expressions_come_apart() {
+        use Comparator::*;
+        type Row<'a> = (
+            &'a str,
+            &'a str,
+            Option<(Comparator, &'a str)>,
+            Option<&'a str>,
+            bool,
+        );
+        let rows: [Row; 9] = [
+            ("busybox", "busybox", None, None, false),
+            (
+                "busybox=1.36.1-r29",
+                "busybox",
+                Some((Equal, "1.36.1-r29")),
+                None,
+                false,
+            ),
+            ("a>=1@edge", "a", Some((GreaterOrEqual, "1")), Some("edge"), false),
+            ("a@edge", "a", None, Some("edge"), false),
+            ("!a<2", "a", Some((Less, "2")), None, true),
+            (
+                "so:libc.so.6=2.36",
+                "so:libc.so.6",
+                Some((Equal, "2.36")),
+                None,
+                false,
+            ),
+            ("a~1.2", "a", Some((Fuzzy, "1.2")), None, false),
+            ("a=~1.2", "a", Some((Fuzzy, "1.2")), None, false),
+            ("a~=1.2", "a", Some((Fuzzy, "1.2")), None, false),
+        ];
+        for (text, name, constraint, pin, conflict) in rows {
+            let parsed = Dependency::parse(text).unwrap();
+            assert_eq!(
+                (
+                    parsed.name(),
+                    parsed.constraint(),
+                    parsed.pin(),
+                    parsed.is_conflict()
+                ),
+                (name, constraint, pin, conflict),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_expression_is_refused_and_read_leniently_as_a_name() {
+        for text in ["", "!", "=1", "a=", "a==1", "a@", "a@b@c", "a b", "a@b=1"] {
+            assert!(Dependency::parse(text).is_err(), "{text}");
+            assert_eq!(Dependency::lenient(text).name(), text);
+        }
+    }
+
+    #[test]
+    fn constraints_accept_versions() {
+        let rows = [
+            ("a", "1", true),
+            ("a=1", "1", true),
+            ("a=1", "1-r0", false),
+            ("a<2", "1.9-r3", true),
+            ("a>2", "1.9-r3", false),
+            ("a~1.2", "1.2.3-r0", true),
+            ("a~1.2", "1.20-r0", false),
+            ("a=rubbish", "1", false),
+        ];
+        for (dependency, version, accepted) in rows {
+            let version = version.parse().unwrap();
+            assert_eq!(
+                Dependency::lenient(dependency).accepts(&version),
+                accepted,
+                "{dependency} {version}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_reads_back_as_written(text in "\\PC{0,24}") {
+            let dependency = Dependency::lenient(&text);
+            prop_assert_eq!(dependency.as_str(), text.as_str());
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The `melange` command.
+
+fn main() {}
