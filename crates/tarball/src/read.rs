@@ -1,0 +1,386 @@
+//! Reading archives that are in memory.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use bytes::Bytes;
+
+use crate::{BLOCK, Entry, Header, Kind};
+
+/// What an archive may hold at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many members.
+    pub members: usize,
+    /// How many bytes a path, link target or all PAX records of a member.
+    pub metadata: usize,
+}
+
+impl Default for Limits {
+    /// A million members, a mebibyte of metadata a member.
+    fn default() -> Self {
+        Self {
+            members: 1 << 20,
+            metadata: 1 << 20,
+        }
+    }
+}
+
+/// Why an archive could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The archive is damaged or ends too early.
+    #[error("after member {members} (`{last}`): {source}")]
+    Malformed {
+        /// How many members were read.
+        members: usize,
+        /// The path of the last one, empty if there was none.
+        last: String,
+        /// What is wrong.
+        source: io::Error,
+    },
+    /// A member of a kind that packages and layers do not have.
+    #[error("`{path}` is a tar member of the unknown type `{}`", *.type_flag as char)]
+    UnknownType {
+        /// The member's path.
+        path: String,
+        /// Its type flag.
+        type_flag: u8,
+    },
+    /// A name that is not UTF-8.
+    #[error("`{path}` has a name that is not UTF-8")]
+    NotUtf8 {
+        /// The name with replacement characters.
+        path: String,
+    },
+    /// More than the limits allow.
+    #[error("`{path}`: {what} exceeds the limit of {limit}")]
+    TooLarge {
+        /// The member's path.
+        path: String,
+        /// What there is too much of.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+/// Reads all members of an uncompressed archive. Contents are slices of `archive`. A block of zeroes ends it, as
+/// does the end of the bytes; times are rounded to whole seconds, as Go rounds them when it writes.
+///
+/// Header blocks are read by the `tar` crate. The walk over them is ours because that crate ends a PAX value at
+/// its first line feed, which file capabilities may contain.
+pub fn read(archive: Bytes, limits: &Limits) -> Result<Vec<Entry>, ReadError> {
+    let mut walk = Walk {
+        archive,
+        at: 0,
+        limits,
+        entries: Vec::new(),
+    };
+    loop {
+        match walk.member() {
+            Ok(Some(entry)) => walk.entries.push(entry),
+            Ok(None) => return Ok(walk.entries),
+            Err(Fault::Read(error)) => return Err(error),
+            Err(Fault::Io(source)) => {
+                let last = walk
+                    .entries
+                    .last()
+                    .map_or_else(String::new, |entry| entry.header.path.clone());
+                return Err(ReadError::Malformed {
+                    members: walk.entries.len(),
+                    last,
+                    source,
+                });
+            }
+        }
+    }
+}
+
+struct Walk<'a> {
+    archive: Bytes,
+    at: usize,
+    limits: &'a Limits,
+    entries: Vec<Entry>,
+}
+
+enum Fault {
+    Read(ReadError),
+    Io(io::Error),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<ReadError> for Fault {
+    fn from(error: ReadError) -> Self {
+        Self::Read(error)
+    }
+}
+
+/// What the members before a member say of it.
+#[derive(Default)]
+struct Extensions {
+    path: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+    records: BTreeMap<String, Vec<u8>>,
+}
+
+impl Walk<'_> {
+    /// The next member with what precedes it; `None` at the end of the archive.
+    fn member(&mut self) -> Result<Option<Entry>, Fault> {
+        let mut extensions = Extensions::default();
+        loop {
+            let Some(raw) = self.block()? else {
+                return Ok(None);
+            };
+            match raw.entry_type().as_byte() {
+                b'x' => self.records(&raw, &mut extensions)?,
+                b'g' => drop(self.content(&raw, raw.entry_size()?)?),
+                b'L' => extensions.path = Some(self.long_name(&raw, "the length of its path")?),
+                b'K' => extensions.link = Some(self.long_name(&raw, "the length of its link target")?),
+                _ => return self.entry(&raw, extensions).map(Some),
+            }
+        }
+    }
+
+    /// The next header block, its checksum tested; `None` at a block of zeroes or the end of the bytes.
+    fn block(&mut self) -> Result<Option<tar::Header>, Fault> {
+        if self.at >= self.archive.len() {
+            return Ok(None);
+        }
+        let block = self.take(BLOCK as u64)?;
+        if block.iter().all(|byte| *byte == 0) {
+            return Ok(None);
+        }
+        let raw = tar::Header::from_byte_slice(&block).clone();
+        let sum: u32 = block[..148]
+            .iter()
+            .chain(&block[156..])
+            .map(|byte| u32::from(*byte))
+            .sum();
+        if sum + 8 * u32::from(b' ') != raw.cksum()? {
+            return Err(io::Error::other("a header does not match its checksum").into());
+        }
+        Ok(Some(raw))
+    }
+
+    fn take(&mut self, length: u64) -> Result<Bytes, Fault> {
+        let rest = self.archive.len() - self.at;
+        match usize::try_from(length) {
+            Ok(length) if length <= rest => {
+                let taken = self.archive.slice(self.at..self.at + length);
+                self.at += length;
+                Ok(taken)
+            }
+            _ => {
+                let text = format!("the archive ends {rest} bytes further on, before the next {length}");
+                Err(io::Error::new(io::ErrorKind::UnexpectedEof, text).into())
+            }
+        }
+    }
+
+    /// A content and the padding behind it, which the end of the archive may cut off.
+    fn content(&mut self, raw: &tar::Header, size: u64) -> Result<Bytes, Fault> {
+        let content = self.take(size).map_err(|fault| match fault {
+            Fault::Io(error) => {
+                let path = String::from_utf8_lossy(&raw.path_bytes()).into_owned();
+                Fault::Io(io::Error::new(
+                    error.kind(),
+                    format!("`{path}` is cut off: {error}"),
+                ))
+            }
+            fault @ Fault::Read(_) => fault,
+        })?;
+        self.at = self.at.next_multiple_of(BLOCK).min(self.archive.len());
+        Ok(content)
+    }
+
+    fn long_name(&mut self, raw: &tar::Header, what: &'static str) -> Result<Vec<u8>, Fault> {
+        let mut name = self.metadata(raw, what)?.to_vec();
+        name.truncate(name.iter().position(|byte| *byte == 0).unwrap_or(name.len()));
+        Ok(name)
+    }
+
+    fn metadata(&mut self, raw: &tar::Header, what: &'static str) -> Result<Bytes, Fault> {
+        let size = raw.entry_size()?;
+        if size > self.limits.metadata as u64 {
+            let path = String::from_utf8_lossy(&raw.path_bytes()).into_owned();
+            return Err(ReadError::TooLarge {
+                path,
+                what,
+                limit: self.limits.metadata,
+            }
+            .into());
+        }
+        self.content(raw, size)
+    }
+
+    fn records(&mut self, raw: &tar::Header, extensions: &mut Extensions) -> Result<(), Fault> {
+        let data = self.metadata(raw, "the size of its PAX records")?;
+        let mut rest = &data[..];
+        while !rest.is_empty() {
+            let (record, after) =
+                split_record(rest).ok_or_else(|| io::Error::other("a PAX record is malformed"))?;
+            extensions.records.insert(text(record.0)?, record.1.to_vec());
+            rest = after;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, raw: &tar::Header, extensions: Extensions) -> Result<Entry, Fault> {
+        let Extensions {
+            path,
+            link,
+            mut records,
+        } = std::mem::take(&mut extensions);
+        let path = records
+            .remove("path")
+            .or(path)
+            .unwrap_or_else(|| raw.path_bytes().into_owned());
+        let link = records.remove("linkpath").or(link);
+        let link = link
+            .or_else(|| raw.link_name_bytes().map(|link| link.into_owned()))
+            .unwrap_or_default();
+        let (path, link) = (text(&path)?, text(&link)?);
+        if self.entries.len() >= self.limits.members {
+            let what = "the number of members";
+            return Err(ReadError::TooLarge {
+                path,
+                what,
+                limit: self.limits.members,
+            }
+            .into());
+        }
+        let kind = kind(raw.entry_type().as_byte(), &path)?;
+        let size = match records.remove("size") {
+            None => raw.entry_size()?,
+            Some(size) => decimal(&size).ok_or_else(|| io::Error::other("a PAX size is not a number"))?,
+        };
+        let header = header(raw, kind, path, link, records)?;
+        let content = if kind == Kind::Regular {
+            self.content(raw, size)?
+        } else {
+            Bytes::new()
+        };
+        Ok(Entry {
+            header: Header {
+                size: content.len() as u64,
+                ..header
+            },
+            content,
+        })
+    }
+}
+
+fn header(
+    raw: &tar::Header,
+    kind: Kind,
+    path: String,
+    link: String,
+    mut records: BTreeMap<String, Vec<u8>>,
+) -> Result<Header, Fault> {
+    let mut owner = |key: &str, value: io::Result<u64>| -> Result<u32, Fault> {
+        let value = match records.remove(key) {
+            None => value.ok(),
+            Some(record) => decimal(&record),
+        };
+        let value = value.and_then(|value| u32::try_from(value).ok());
+        value.ok_or_else(|| io::Error::other(format!("`{path}` has an impossible {key}")).into())
+    };
+    let (uid, gid) = (owner("uid", raw.uid())?, owner("gid", raw.gid())?);
+    let mut name = |key: &str, raw: Option<&[u8]>| match records.remove(key) {
+        Some(record) => text(&record),
+        None => text(raw.unwrap_or_default()),
+    };
+    let (uname, gname) = (
+        name("uname", raw.username_bytes())?,
+        name("gname", raw.groupname_bytes())?,
+    );
+    let mtime = match records.remove("mtime") {
+        None => raw.mtime()?.cast_signed(),
+        Some(record) => {
+            seconds(&record).ok_or_else(|| io::Error::other(format!("`{path}` has an impossible time")))?
+        }
+    };
+    records.retain(|key, _| !matches!(key.as_str(), "atime" | "ctime"));
+    let is_device = matches!(kind, Kind::CharDevice | Kind::BlockDevice);
+    let device = if is_device {
+        (raw.device_major()?.unwrap_or(0), raw.device_minor()?.unwrap_or(0))
+    } else {
+        (0, 0)
+    };
+    let mode = raw.mode()? & 0o7777;
+    Ok(Header {
+        path,
+        kind,
+        link,
+        mode,
+        uid,
+        gid,
+        uname,
+        gname,
+        mtime,
+        size: 0,
+        device,
+        pax: records,
+    })
+}
+
+/// Splits `LENGTH KEY=VALUE\n` off the front.
+#[allow(clippy::type_complexity)]
+fn split_record(data: &[u8]) -> Option<((&[u8], &[u8]), &[u8])> {
+    let space = data.iter().position(|byte| *byte == b' ')?;
+    let length = usize::try_from(decimal(&data[..space])?).ok()?;
+    let record = data.get(space + 1..length)?.strip_suffix(b"\n")?;
+    let equals = record.iter().position(|byte| *byte == b'=')?;
+    (equals > 0).then(|| ((&record[..equals], &record[equals + 1..]), &data[length..]))
+}
+
+fn decimal(digits: &[u8]) -> Option<u64> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Rounds a decimal number of seconds to a whole one, halves away from zero.
+fn seconds(decimal: &[u8]) -> Option<i64> {
+    let decimal = std::str::from_utf8(decimal).ok()?;
+    let (whole, fraction) = decimal.split_once('.').unwrap_or((decimal, ""));
+    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let seconds: i64 = whole.parse().ok()?;
+    let away = i64::from(fraction.as_bytes().first().is_some_and(|digit| *digit >= b'5'));
+    seconds.checked_add(if whole.starts_with('-') { -away } else { away })
+}
+
+fn kind(type_flag: u8, path: &str) -> Result<Kind, Fault> {
+    Ok(match type_flag {
+        b'\0' if path.ends_with('/') => Kind::Directory,
+        b'0' | b'\0' | b'7' => Kind::Regular,
+        b'1' => Kind::Hardlink,
+        b'2' => Kind::Symlink,
+        b'3' => Kind::CharDevice,
+        b'4' => Kind::BlockDevice,
+        b'5' => Kind::Directory,
+        b'6' => Kind::Fifo,
+        _ => {
+            return Err(ReadError::UnknownType {
+                path: path.to_owned(),
+                type_flag,
+            }
+            .into());
+        }
+    })
+}
+
+fn text(bytes: &[u8]) -> Result<String, Fault> {
+    String::from_utf8(bytes.to_vec()).map_err(|_| {
+        ReadError::NotUtf8 {
+            path: String::from_utf8_lossy(bytes).into_owned(),
+        }
+        .into()
+    })
+}
