@@ -236,7 +236,7 @@ impl Walk<'_> {
             path,
             link,
             mut records,
-        } = std::mem::take(&mut extensions);
+        } = extensions;
         let path = records
             .remove("path")
             .or(path)
