@@ -99,7 +99,7 @@ fn a_header_has_the_bytes_that_go_writes() {
         (136, "14631523463\0"),
         (156, "0\0"),
         (257, "ustar\x0000root\0"),
-        (329, "0000000\00000000\0\0"),
+        (329, "0000000\x000000000\0\0"),
     ];
     for (at, text) in fields {
         assert_eq!(
