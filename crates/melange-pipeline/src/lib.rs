@@ -1,0 +1,3 @@
+//! Built-in pipelines and the sandboxes that steps run in.
+
+pub mod runner;

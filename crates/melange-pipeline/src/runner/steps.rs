@@ -1,0 +1,336 @@
+//! The running of a compiled pipeline: shell scripts in order, with their conditions, directories and variables.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use super::{Cancel, Command, ExitStatus, GuestPath, OutputSink, RunnerError, Session, Stream};
+
+/// The directory in the guest that steps start in and where packages grow, under `melange-out`.
+pub const WORKSPACE: &str = "/home/build";
+
+/// The `PATH` of every step that sets none itself.
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin";
+
+/// How many of a failing step's last lines its error keeps.
+const KEPT_LINES: usize = 20;
+
+/// One step with all values concrete: a script, steps below it, or both (the script runs first).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// What users call it: its name, or the pipeline it uses.
+    pub label: Option<String>,
+    /// Where it is written: `melange.yaml:12`, where that is known.
+    pub location: Option<String>,
+    /// Whether its condition holds; if not, it and all below it are left out.
+    pub enabled: bool,
+    /// The script, which may be empty.
+    pub runs: String,
+    /// Where it starts, from [`WORKSPACE`]; made if it is missing.
+    pub working_directory: Option<String>,
+    /// Variables of this step and of those below.
+    pub environment: BTreeMap<String, String>,
+    /// The steps below.
+    pub steps: Vec<Step>,
+    /// How many of the steps below must run.
+    pub required_steps: Option<usize>,
+}
+
+/// How steps are run.
+#[derive(Clone, Debug, Default)]
+pub struct StepOptions {
+    /// Scripts print each command (`set -x`).
+    pub trace: bool,
+    /// When the whole pipeline is given up.
+    pub deadline: Option<Instant>,
+    /// What ends it early.
+    pub cancel: Cancel,
+}
+
+/// Which step failed, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("step {number}{described}{located} failed: {failure}", described = bracketed(" ", self.label.as_deref(), "`"),
+        located = bracketed(" at ", self.location.as_deref(), ""))]
+pub struct StepError {
+    /// The step's number among its siblings, from 1, behind those of the steps around it: `3`, `3.1`.
+    pub number: String,
+    /// Its name or the pipeline it uses.
+    pub label: Option<String>,
+    /// Where it is written.
+    pub location: Option<String>,
+    /// What happened.
+    #[source]
+    pub failure: StepFailure,
+}
+
+fn bracketed(before: &str, text: Option<&str>, quote: &str) -> String {
+    text.map_or_else(String::new, |text| format!("{before}{quote}{text}{quote}"))
+}
+
+/// Why a step failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StepFailure {
+    /// Its script ended with a bad status.
+    #[error("{status}{}", tail(.last_lines))]
+    Exit {
+        /// The status.
+        status: ExitStatus,
+        /// The last lines it wrote, oldest first.
+        last_lines: Vec<String>,
+    },
+    /// Too few of the steps below it ran.
+    #[error("{required} of its steps must run, but {ran} did")]
+    RequiredSteps {
+        /// How many must run.
+        required: usize,
+        /// How many did.
+        ran: usize,
+    },
+    /// The sandbox failed, or the time ran out.
+    #[error("{source}{}", tail(.last_lines))]
+    Runner {
+        /// What the runner says.
+        source: RunnerError,
+        /// The last lines the step wrote, oldest first.
+        last_lines: Vec<String>,
+    },
+}
+
+fn tail(lines: &[String]) -> String {
+    let mut text = String::new();
+    for line in lines {
+        text.push_str("\n    ");
+        text.push_str(line);
+    }
+    if !text.is_empty() {
+        text.insert_str(0, "; its last lines were:");
+    }
+    text
+}
+
+/// Runs steps one after another until one fails.
+///
+/// Each script runs in a `/bin/sh` of its own with `set -e -o pipefail`, in its working directory, which is made
+/// first, with [`DEFAULT_PATH`] and the variables of the steps around it. This is the Go melange's behaviour, but
+/// that a step without a script starts no shell.
+pub fn run_steps(
+    session: &mut dyn Session,
+    steps: &[Step],
+    options: &StepOptions,
+    sink: &mut dyn OutputSink,
+) -> Result<(), Box<StepError>> {
+    let environment = BTreeMap::from([("PATH".to_owned(), DEFAULT_PATH.to_owned())]);
+    let mut run = Run {
+        session,
+        options,
+        sink,
+    };
+    for (index, step) in steps.iter().enumerate() {
+        run.step(step, &(index + 1).to_string(), &environment)?;
+    }
+    Ok(())
+}
+
+struct Run<'a> {
+    session: &'a mut dyn Session,
+    options: &'a StepOptions,
+    sink: &'a mut dyn OutputSink,
+}
+
+impl Run<'_> {
+    /// Runs a step and those below it; tells whether its condition let it.
+    fn step(
+        &mut self,
+        step: &Step,
+        number: &str,
+        outer: &BTreeMap<String, String>,
+    ) -> Result<bool, Box<StepError>> {
+        if !step.enabled {
+            return Ok(false);
+        }
+        let fail = |failure| {
+            Box::new(StepError {
+                number: number.to_owned(),
+                label: step.label.clone(),
+                location: step.location.clone(),
+                failure,
+            })
+        };
+        let mut environment = outer.clone();
+        environment.extend(step.environment.clone());
+        if !step.runs.trim().is_empty() || step.working_directory.is_some() {
+            self.script(step, &environment).map_err(fail)?;
+        }
+        let mut ran = 0;
+        for (index, inner) in step.steps.iter().enumerate() {
+            ran += usize::from(self.step(inner, &format!("{number}.{}", index + 1), &environment)?);
+        }
+        match step.required_steps {
+            Some(required) if required != ran => Err(fail(StepFailure::RequiredSteps { required, ran })),
+            _ => Ok(true),
+        }
+    }
+
+    fn script(&mut self, step: &Step, environment: &BTreeMap<String, String>) -> Result<(), StepFailure> {
+        let workspace = GuestPath::new(WORKSPACE);
+        let workdir = workspace.join(step.working_directory.as_deref().unwrap_or_default());
+        let command = Command {
+            argv: vec![
+                "/bin/sh".to_owned(),
+                "-c".to_owned(),
+                script(&step.runs, workdir.as_str(), self.options.trace),
+            ],
+            environment: environment.clone(),
+            workdir: workspace,
+            deadline: self.options.deadline,
+            cancel: self.options.cancel.clone(),
+        };
+        let mut last_lines = VecDeque::with_capacity(KEPT_LINES);
+        let sink = &mut *self.sink;
+        let mut keep = |stream: Stream, line: &str| {
+            if last_lines.len() == KEPT_LINES {
+                last_lines.pop_front();
+            }
+            last_lines.push_back(line.to_owned());
+            sink.line(stream, line);
+        };
+        match self.session.exec(&command, &mut keep) {
+            Ok(status) if status.is_success() => Ok(()),
+            Ok(status) => Err(StepFailure::Exit {
+                status,
+                last_lines: last_lines.into(),
+            }),
+            Err(source) => Err(StepFailure::Runner {
+                source,
+                last_lines: last_lines.into(),
+            }),
+        }
+    }
+}
+
+/// The script as the shell gets it.
+fn script(runs: &str, workdir: &str, trace: bool) -> String {
+    let workdir = quote(workdir);
+    let trace = if trace { "x" } else { "" };
+    format!("set -e{trace}o pipefail\n[ -d {workdir} ] || mkdir -p {workdir}\ncd {workdir}\n{runs}\nexit 0",)
+}
+
+/// `text` as one word of a shell, whatever it holds.
+fn quote(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
+    match !text.is_empty() && text.chars().all(plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::HostPath;
+
+    /// A session that notes the commands and fails those whose script has `break` in it.
+    #[derive(Default)]
+    struct Notes(Vec<Command>);
+
+    impl Session for Notes {
+        fn exec(&mut self, command: &Command, sink: &mut dyn OutputSink) -> Result<ExitStatus, RunnerError> {
+            self.0.push(command.clone());
+            sink.line(Stream::Stderr, "some output");
+            Ok(ExitStatus::Code(i32::from(command.argv[2].contains("break")) * 7))
+        }
+
+        fn copy_in(&mut self, _: &HostPath, _: &GuestPath) -> Result<(), RunnerError> {
+            Ok(())
+        }
+
+        fn copy_out(&mut self, _: &GuestPath, _: &HostPath) -> Result<(), RunnerError> {
+            Ok(())
+        }
+    }
+
+    fn step(runs: &str) -> Step {
+        Step {
+            enabled: true,
+            runs: runs.to_owned(),
+            ..Step::default()
+        }
+    }
+
+    fn run(steps: &[Step]) -> (Notes, Result<(), Box<StepError>>) {
+        let mut notes = Notes::default();
+        let result = run_steps(
+            &mut notes,
+            steps,
+            &StepOptions::default(),
+            &mut |_: Stream, _: &str| {},
+        );
+        (notes, result)
+    }
+
+    #[test]
+    fn a_script_gets_its_preamble_directory_and_variables() {
+        let outer = Step {
+            environment: BTreeMap::from([("A".to_owned(), "1".to_owned()), ("B".to_owned(), "1".to_owned())]),
+            steps: vec![Step {
+                environment: BTreeMap::from([("B".to_owned(), "2".to_owned())]),
+                working_directory: Some("it's here".to_owned()),
+                ..step("echo hi")
+            }],
+            ..step("")
+        };
+        let (notes, result) = run(&[outer]);
+        result.unwrap();
+        let [command] = &notes.0[..] else {
+            panic!("{:?}", notes.0)
+        };
+        let dir = r"'/home/build/it'\''s here'";
+        assert_eq!(
+            command.argv[2],
+            format!("set -eo pipefail\n[ -d {dir} ] || mkdir -p {dir}\ncd {dir}\necho hi\nexit 0")
+        );
+        let environment: Vec<_> = command
+            .environment
+            .iter()
+            .map(|(k, v)| format!("{k}={v}"))
+            .collect();
+        assert_eq!(environment, ["A=1", "B=2", &format!("PATH={DEFAULT_PATH}")]);
+    }
+
+    #[test]
+    fn a_failing_step_is_named_with_its_status_and_output() {
+        let inner = Step {
+            label: Some("compile".to_owned()),
+            location: Some("melange.yaml:12".to_owned()),
+            ..step("break")
+        };
+        let outer = Step {
+            steps: vec![step("fine"), inner],
+            ..step("")
+        };
+        let (notes, result) = run(&[step("fine"), outer, step("never")]);
+        assert_eq!(notes.0.len(), 3);
+        assert_eq!(
+            result.unwrap_err().to_string(),
+            "step 2.2 `compile` at melange.yaml:12 failed: exit status 7; its last lines were:\n    some output"
+        );
+    }
+
+    #[test]
+    fn steps_whose_condition_fails_do_not_run_and_do_not_count() {
+        let off = Step {
+            enabled: false,
+            ..step("break")
+        };
+        let (notes, result) = run(&[Step {
+            steps: vec![off.clone(), step("fine")],
+            required_steps: Some(2),
+            ..step("")
+        }]);
+        assert_eq!(notes.0.len(), 1);
+        assert!(matches!(
+            result.unwrap_err().failure,
+            StepFailure::RequiredSteps { required: 2, ran: 1 }
+        ));
+        assert!(run(&[off]).1.is_ok());
+    }
+}
