@@ -39,10 +39,7 @@ pub fn to_string<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<String>
 ///
 /// # Errors
 /// As [`to_vec`].
-pub fn to_vec_indent<T: Serialize + ?Sized>(
-    value: &T,
-    indent: &str,
-) -> serde_json::Result<Vec<u8>> {
+pub fn to_vec_indent<T: Serialize + ?Sized>(value: &T, indent: &str) -> serde_json::Result<Vec<u8>> {
     serialize(value, PrettyFormatter::with_indent(indent.as_bytes()))
 }
 
@@ -50,10 +47,7 @@ pub fn to_vec_indent<T: Serialize + ?Sized>(
 ///
 /// # Errors
 /// As [`to_vec`].
-pub fn to_string_indent<T: Serialize + ?Sized>(
-    value: &T,
-    indent: &str,
-) -> serde_json::Result<String> {
+pub fn to_string_indent<T: Serialize + ?Sized>(value: &T, indent: &str) -> serde_json::Result<String> {
     to_vec_indent(value, indent).map(text)
 }
 
@@ -89,11 +83,7 @@ impl<F: Formatter> Formatter for HtmlSafe<F> {
         begin_object_value(); end_object_value();
     }
 
-    fn write_string_fragment<W: ?Sized + Write>(
-        &mut self,
-        w: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, w: &mut W, fragment: &str) -> io::Result<()> {
         let mut rest = fragment;
         while let Some(at) = rest.find(['<', '>', '&', '\u{2028}', '\u{2029}']) {
             let (plain, tail) = rest.split_at(at);
@@ -117,7 +107,10 @@ mod tests {
     const STRINGS: &[(&str, &str)] = &[
         ("plain", r#""plain""#),
         ("", r#""""#),
-        ("<a href=\"x\">&</a>", r#""\u003ca href=\"x\"\u003e\u0026\u003c/a\u003e""#),
+        (
+            "<a href=\"x\">&</a>",
+            r#""\u003ca href=\"x\"\u003e\u0026\u003c/a\u003e""#,
+        ),
         ("\u{2028}|\u{2029}", r#""\u2028|\u2029""#),
         ("\\ \n \r \t \u{8} \u{c}", r#""\\ \n \r \t \b \f""#),
         ("\u{0}\u{1f}\u{7f}", "\"\\u0000\\u001f\u{7f}\""),
