@@ -1,0 +1,352 @@
+//! Packages whose bytes come out only after they were verified.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::io::{self, Read};
+
+use apk_types::Checksum;
+use bytes::Bytes;
+use sha1::{Digest as _, Sha1};
+use sha2::Sha256;
+use tarball::{Entry, Kind};
+
+use crate::gzip::inflate_all;
+use crate::split::{CONTROL, DATA, SIGNATURE, split_and_inflate};
+use crate::{Keyring, PackageError, PkgInfo, Problem, Signature};
+
+/// The PAX record with the SHA-1 of a file or of a link's target.
+pub const FILE_CHECKSUM_RECORD: &str = "APK-TOOLS.checksum.SHA1";
+
+/// What a package may hold at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The signature and the control section, each, in bytes after inflating.
+    pub control: u64,
+    /// The data section in bytes after inflating.
+    pub data: u64,
+    /// The tar archives inside.
+    pub tar: tarball::Limits,
+}
+
+impl Default for Limits {
+    /// The Go apko's: 10 MiB of control section, 16 GiB of data section.
+    fn default() -> Self {
+        Self {
+            control: 10 << 20,
+            data: 16 << 30,
+            tar: tarball::Limits::default(),
+        }
+    }
+}
+
+/// Who a package should be.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'a> {
+    /// What errors call the package, such as its name and version.
+    pub package: &'a str,
+    /// The checksum of the control section in the (verified) index.
+    pub control_checksum: Option<Checksum>,
+    /// The keys, one of which must have signed the control section.
+    pub keyring: Option<&'a Keyring>,
+    /// The size of the file in the index, in bytes; it only tells a truncated package from a changed one.
+    pub size: Option<u64>,
+}
+
+impl<'a> Expected<'a> {
+    /// Any package whose parts fit together. Who made it stays unknown.
+    pub fn anything(package: &'a str) -> Self {
+        Self {
+            package,
+            control_checksum: None,
+            keyring: None,
+            size: None,
+        }
+    }
+
+    /// The package that a verified index speaks of.
+    pub fn checksum(package: &'a str, checksum: Checksum) -> Self {
+        Self {
+            control_checksum: Some(checksum),
+            ..Self::anything(package)
+        }
+    }
+
+    /// A package signed with one of the keys.
+    pub fn signed(package: &'a str, keyring: &'a Keyring) -> Self {
+        Self {
+            keyring: Some(keyring),
+            ..Self::anything(package)
+        }
+    }
+}
+
+/// A package that is what was expected; its data is what its control section says.
+#[derive(Clone, Debug)]
+pub struct VerifiedPackage {
+    /// Its `.PKGINFO`.
+    pub info: PkgInfo,
+    /// The members of the control section: `.PKGINFO`, scripts and others.
+    pub control: Vec<Entry>,
+    /// The members of the data section in their order. No path or hard link target leaves the root; contents are
+    /// slices of one buffer.
+    pub data: Vec<Entry>,
+    /// The checksum of the compressed control section, as indexes have it.
+    pub control_checksum: Checksum,
+    /// The SHA-256 of the compressed data section.
+    pub data_hash: [u8; 32],
+    /// Its signatures, verified only if [`Expected::keyring`] asked for that.
+    pub signatures: Vec<Signature>,
+    /// The size of the package file in bytes.
+    pub size: u64,
+}
+
+/// Verifies a package and gives its contents.
+///
+/// The order is: the control section is compared with the index's checksum and the signature, where `expected`
+/// has them; the `datahash` in it is compared with the compressed data section; only then is the data inflated.
+/// Regular files are compared with the SHA-1 in their headers, as the Go apko compares them.
+pub fn open(
+    package: Bytes,
+    expected: &Expected<'_>,
+    limits: &Limits,
+) -> Result<VerifiedPackage, PackageError> {
+    let actual = package.len() as u64;
+    open_named(package, expected, limits).map_err(|problem| {
+        let is_short = expected.size.is_some_and(|size| actual < size);
+        let problem = match problem {
+            Problem::DataHash { .. } | Problem::Truncated { .. } if is_short => Problem::Short {
+                actual,
+                expected: expected.size.unwrap_or_default(),
+            },
+            problem => problem,
+        };
+        problem.of(expected.package)
+    })
+}
+
+fn open_named(package: Bytes, expected: &Expected<'_>, limits: &Limits) -> Result<VerifiedPackage, Problem> {
+    let control = Control::read(&package, limits)?;
+    control.verify(&package, expected)?;
+    let compressed_data = &package[control.data_start..];
+    let data_hash: [u8; 32] = Sha256::digest(compressed_data).into();
+    match control.info.data_hash.as_str() {
+        "" => return Err(Problem::NoDataHash),
+        stated if !stated.eq_ignore_ascii_case(&hex(&data_hash)) => {
+            return Err(Problem::DataHash {
+                expected: stated.to_owned(),
+                actual: hex(&data_hash),
+            });
+        }
+        _ => {}
+    }
+    let data = read_data(compressed_data, limits)?;
+    Ok(VerifiedPackage {
+        info: control.info,
+        control: control.entries,
+        data,
+        control_checksum: control.checksum,
+        data_hash,
+        signatures: control.signatures,
+        size: package.len() as u64,
+    })
+}
+
+/// What the small sections hold.
+struct Control {
+    info: PkgInfo,
+    entries: Vec<Entry>,
+    checksum: Checksum,
+    signatures: Vec<Signature>,
+    range: std::ops::Range<usize>,
+    data_start: usize,
+}
+
+impl Control {
+    fn read(package: &[u8], limits: &Limits) -> Result<Self, Problem> {
+        let split = split_and_inflate(package, limits)?;
+        let range = split.sections.control;
+        let entries = read_tar(CONTROL, split.control, limits)?;
+        let info = entries.iter().find(|entry| entry.header.path == ".PKGINFO");
+        let text = String::from_utf8_lossy(&info.ok_or(Problem::NoPkgInfo)?.content);
+        Ok(Self {
+            info: PkgInfo::parse(&text).map_err(Problem::PkgInfo)?,
+            entries,
+            checksum: Checksum::Sha1(Sha1::digest(&package[range.clone()]).into()),
+            signatures: read_tar(SIGNATURE, split.signature, limits)?
+                .iter()
+                .filter_map(|entry| Signature::from_member(&entry.header.path, &entry.content))
+                .collect(),
+            range,
+            data_start: split.sections.data.start,
+        })
+    }
+
+    fn verify(&self, package: &[u8], expected: &Expected<'_>) -> Result<(), Problem> {
+        let compressed = &package[self.range.clone()];
+        if let Some(wanted) = expected.control_checksum {
+            let actual = match wanted {
+                Checksum::Sha1(_) => self.checksum,
+                Checksum::Sha256(_) => Checksum::Sha256(Sha256::digest(compressed).into()),
+            };
+            if actual != wanted {
+                return Err(Problem::ControlChecksum {
+                    expected: wanted,
+                    actual,
+                });
+            }
+        }
+        if let Some(keyring) = expected.keyring {
+            keyring
+                .verify(&self.signatures, compressed)
+                .map_err(Problem::Signature)?;
+        }
+        Ok(())
+    }
+}
+
+fn read_tar(section: &'static str, tar: Vec<u8>, limits: &Limits) -> Result<Vec<Entry>, Problem> {
+    tarball::read(Bytes::from(tar), &limits.tar).map_err(|source| Problem::Tar { section, source })
+}
+
+/// Reads a compressed data section: inflated, taken apart, with safe paths and true file checksums. That it
+/// belongs to its package is not looked at.
+fn read_data(compressed: &[u8], limits: &Limits) -> Result<Vec<Entry>, Problem> {
+    let entries = read_tar(DATA, inflate_all(DATA, compressed, limits.data)?, limits)?;
+    for entry in &entries {
+        check_path(entry)?;
+        check_file(entry)?;
+    }
+    check_links(&entries)?;
+    Ok(entries)
+}
+
+/// Refuses a member outside the root and a hard link to something outside. Where symbolic links lead is for the
+/// tree to say that the package is installed into.
+fn check_path(entry: &Entry) -> Result<(), Problem> {
+    let header = &entry.header;
+    let unsafe_member = |reason| {
+        Err(Problem::UnsafeMember {
+            member: header.path.clone(),
+            reason,
+        })
+    };
+    let is_empty = header.path.is_empty() && header.kind != Kind::Directory;
+    match (is_empty, escape(&header.path)) {
+        (true, _) => return unsafe_member("has no path"),
+        (_, Some(Escape::Absolute)) => return unsafe_member("has an absolute path"),
+        (_, Some(Escape::Parent)) => return unsafe_member("leaves the root by `..`"),
+        (_, None) => {}
+    }
+    if header.kind == Kind::Hardlink && (header.link.is_empty() || escape(&header.link).is_some()) {
+        return unsafe_member("is a hard link to a path outside the root");
+    }
+    Ok(())
+}
+
+enum Escape {
+    Absolute,
+    Parent,
+}
+
+fn escape(path: &str) -> Option<Escape> {
+    if path.starts_with('/') {
+        Some(Escape::Absolute)
+    } else if path.split('/').any(|part| part == "..") {
+        Some(Escape::Parent)
+    } else {
+        None
+    }
+}
+
+/// Refuses a path that occurs twice, unless both are directories, and a member inside a symbolic link that the
+/// same package brings.
+fn check_links(entries: &[Entry]) -> Result<(), Problem> {
+    let mut files = HashSet::new();
+    let mut symlinks = HashSet::new();
+    for entry in entries {
+        let path = normal(&entry.header.path);
+        let unsafe_member = |reason| {
+            Err(Problem::UnsafeMember {
+                member: entry.header.path.clone(),
+                reason,
+            })
+        };
+        let inside_symlink = || {
+            let parents = path.match_indices('/').map(|(end, _)| &path[..end]);
+            parents.into_iter().any(|parent| symlinks.contains(parent))
+        };
+        if !symlinks.is_empty() && inside_symlink() {
+            return unsafe_member("lies inside a symbolic link of the same package");
+        }
+        if entry.header.kind == Kind::Symlink {
+            symlinks.insert(path.clone());
+        }
+        if entry.header.kind != Kind::Directory && !files.insert(path) {
+            return unsafe_member("occurs twice");
+        }
+    }
+    Ok(())
+}
+
+/// The path without `.`, empty parts and slashes at its ends.
+fn normal(path: &str) -> Cow<'_, str> {
+    if !path.split('/').any(|part| matches!(part, "" | ".")) {
+        return Cow::Borrowed(path);
+    }
+    let parts: Vec<&str> = path
+        .split('/')
+        .filter(|part| !matches!(*part, "" | "."))
+        .collect();
+    Cow::Owned(parts.join("/"))
+}
+
+/// Compares a regular file with the checksum in its header: hexadecimal digits, or `Q1` and base64.
+fn check_file(entry: &Entry) -> Result<(), Problem> {
+    let Some(stated) = entry.header.pax.get(FILE_CHECKSUM_RECORD) else {
+        return Ok(());
+    };
+    if entry.header.kind != Kind::Regular {
+        return Ok(());
+    }
+    let stated = String::from_utf8_lossy(stated);
+    let actual = Checksum::Sha1(Sha1::digest(&entry.content).into());
+    let is_right = match stated.starts_with("Q1") {
+        true => stated.parse() == Ok(actual),
+        false => stated.eq_ignore_ascii_case(&actual.to_hex()),
+    };
+    match is_right {
+        true => Ok(()),
+        false => Err(Problem::FileChecksum {
+            member: entry.header.path.clone(),
+            expected: stated.into_owned(),
+            actual: actual.to_hex(),
+        }),
+    }
+}
+
+pub(crate) fn hex(digest: &[u8; 32]) -> String {
+    Checksum::Sha256(*digest).to_hex()
+}
+
+/// Reads what an index needs of a package, its `.PKGINFO` and the checksum of its control section, and not more of
+/// `package` than that takes. Nothing is verified. `name` is what errors call the package.
+pub fn read_info(
+    name: &str,
+    package: &mut impl Read,
+    limits: &Limits,
+) -> Result<(PkgInfo, Checksum), PackageError> {
+    let most = limits.control.saturating_mul(2).saturating_add(1 << 20);
+    let mut head = Vec::new();
+    let mut wanted = 64 << 10;
+    loop {
+        let read = io::copy(&mut package.by_ref().take(wanted), &mut head)
+            .map_err(|error| Problem::Io(error).of(name))?;
+        match Control::read(&head, limits) {
+            Ok(control) => return Ok((control.info, control.checksum)),
+            Err(Problem::Truncated { .. }) if read == wanted && (head.len() as u64) < most => {
+                wanted = head.len() as u64;
+            }
+            Err(problem) => return Err(problem.of(name)),
+        }
+    }
+}
