@@ -1,0 +1,330 @@
+//! The linters: what a package should not have. Findings are data; who builds decides which of them are fatal.
+
+mod content;
+mod names;
+
+use std::borrow::Cow;
+use std::io;
+
+use crate::PackageTree;
+
+/// What a linter's finding does to a build where nobody says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Default {
+    /// The linter does not run.
+    Ignore,
+    /// The finding is shown.
+    Warn,
+    /// The finding fails the build.
+    Require,
+}
+
+/// A package to lint.
+pub struct Subject<'a> {
+    /// Its name; some linters leave `-dev`, `-doc` and `-compat` packages alone.
+    pub name: &'a str,
+    /// Its files.
+    pub tree: &'a dyn PackageTree,
+    /// The pipelines that its tests use (`test/ldd-check` ...).
+    pub test_pipelines: &'a [&'a str],
+}
+
+/// A linter: its name, its advice, and what it does by default.
+pub struct Linter {
+    /// The name that configurations and commands know it by.
+    pub name: &'static str,
+    /// What to do about a finding.
+    pub advice: &'static str,
+    /// What a finding does by default.
+    pub default: Default,
+    check: fn(&Subject<'_>) -> Result<Option<Report>, LintError>,
+}
+
+/// What a linter's check says before it is known which linter it is.
+struct Report {
+    message: String,
+    items: Vec<Item>,
+}
+
+/// What a linter found in a package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The linter's name.
+    pub linter: &'static str,
+    /// What is wrong, in one line.
+    pub message: String,
+    /// What to do about it.
+    pub advice: &'static str,
+    /// Where it is wrong, in the tree's order.
+    pub items: Vec<Item>,
+}
+
+/// One place of a finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The path in the package.
+    pub path: String,
+    /// More about it: a mode, an architecture, a size.
+    pub note: Option<Cow<'static, str>>,
+}
+
+/// Why a package could not be linted.
+#[derive(Debug, thiserror::Error)]
+pub enum LintError {
+    /// There is no linter of this name.
+    #[error("there is no linter `{name}`; {known}", known = known_linters(.name))]
+    Unknown {
+        /// The name asked for.
+        name: String,
+    },
+    /// A file could not be read.
+    #[error("reading `{path}` to lint it")]
+    Read {
+        /// Its path in the package.
+        path: String,
+        /// What the tree said.
+        source: io::Error,
+    },
+}
+
+fn known_linters(_wanted: &str) -> String {
+    let names: Vec<_> = LINTERS.iter().map(|linter| linter.name).collect();
+    format!("the linters are {}", names.join(", "))
+}
+
+/// The names of the linters with this default, sorted.
+pub fn defaults(default: Default) -> Vec<&'static str> {
+    let linters = LINTERS.iter().filter(|linter| linter.default == default);
+    linters.map(|linter| linter.name).collect()
+}
+
+/// Runs the linters of these names, in this order.
+pub fn lint(subject: &Subject<'_>, linters: &[&str]) -> Result<Vec<Finding>, LintError> {
+    let find = |name: &&str| {
+        LINTERS
+            .iter()
+            .find(|linter| linter.name == *name)
+            .ok_or_else(|| LintError::Unknown {
+                name: (*name).to_owned(),
+            })
+    };
+    let linters = linters.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+    let mut findings = Vec::new();
+    for linter in linters {
+        findings.extend((linter.check)(subject)?.map(|report| Finding {
+            linter: linter.name,
+            message: report.message,
+            advice: linter.advice,
+            items: report.items,
+        }));
+    }
+    Ok(findings)
+}
+
+macro_rules! linters {
+    ($($name:literal, $default:ident, $check:path, $advice:literal;)*) => {
+        /// All linters, sorted by name; names and defaults are those of the Go melange.
+        pub const LINTERS: &[Linter] = &[$(Linter {
+            name: $name,
+            advice: $advice,
+            default: Default::$default,
+            check: $check,
+        }),*];
+    };
+}
+
+linters! {
+    "binaryarch", Warn, content::foreign_binaries, "ship binaries for x86_64 and aarch64 alone";
+    "cudaruntimelib", Warn, names::cuda_drivers, "leave CUDA driver libraries to the host; link and test against the stub libraries instead";
+    "dev", Require, names::dev, "leave device nodes to the system; remove what lies in /dev";
+    "dll", Warn, names::dlls, "remove libraries for Windows";
+    "documentation", Ignore, names::documentation, "move documentation into a package of its own, or remove it";
+    "duplicate", Warn, content::duplicates, "replace copies by symbolic links";
+    "dylib", Warn, names::dylibs, "remove libraries for macOS";
+    "empty", Ignore, names::empty, "see whether the build did what it should; disable this linter where the package is meant to be empty";
+    "infodir", Require, names::info_directory, "remove /usr/share/info/dir, for example with the pipeline split/infodir";
+    "lddcheck", Warn, names::untested_libraries, "add the test pipeline test/ldd-check";
+    "libtool/la-files", Require, names::libtool_archives, "remove libtool archives, or disable this linter where they are needed";
+    "maninfo", Warn, names::manuals, "move manual and info pages into a -doc package, or remove them";
+    "nonlinux", Warn, names::other_systems, "remove files for other operating systems";
+    "object", Warn, names::objects, "remove intermediate object files";
+    "opt", Warn, names::opt, "make it a -compat package, or install elsewhere";
+    "pkgconf", Warn, names::untested_pkgconfig, "add the test pipeline test/pkgconf";
+    "python/docs", Warn, names::python_docs, "remove documentation directories from site-packages";
+    "python/multiple", Warn, names::python_multiple, "split the package, or see what pip installs beside it";
+    "python/test", Warn, names::python_tests, "remove test directories from site-packages";
+    "sbom", Warn, names::sbom, "remove what the build writes to /var/lib/db/sbom";
+    "setuidgid", Require, content::special_modes, "take the setuid, setgid or sticky bit away, or disable this linter";
+    "srv", Warn, names::srv, "make it a -compat package, or install elsewhere";
+    "staticarchive", Warn, names::static_archives, "move static archives into a -dev or -static package, or remove them";
+    "strip", Warn, content::unstripped, "strip binaries, for example with the pipeline strip";
+    "tempdir", Require, names::temporary, "remove temporary files; for a directory below /run add a file in /usr/lib/tmpfiles.d";
+    "unsupportedarch", Warn, names::other_architectures, "remove files for other architectures";
+    "usrlocal", Warn, names::usr_local, "make it a -compat package, or install elsewhere";
+    "usrmerge", Require, names::usr_merge, "install below /usr: programs in /usr/bin, libraries in /usr/lib";
+    "varempty", Require, names::var_empty, "remove what lies in /var/empty";
+    "worldwrite", Require, content::world_writable, "take away the right of all to write, or disable this linter";
+}
+
+/// A report on these paths, if there are any.
+fn report_paths(paths: Vec<String>, message: impl FnOnce(usize) -> String) -> Option<Report> {
+    (!paths.is_empty()).then(|| Report {
+        message: message(paths.len()),
+        items: paths.into_iter().map(|path| Item { path, note: None }).collect(),
+    })
+}
+
+/// A report on these items, if there are any.
+fn report_items(items: Vec<Item>, message: impl FnOnce(usize) -> String) -> Option<Report> {
+    (!items.is_empty()).then(|| Report {
+        message: message(items.len()),
+        items,
+    })
+}
+
+/// `1 file`, `2 files`.
+fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MemoryTree;
+
+    fn found(name: &str, tree: &MemoryTree, linter: &str) -> Vec<String> {
+        let subject = Subject {
+            name,
+            tree,
+            test_pipelines: &[],
+        };
+        let findings = lint(&subject, &[linter]).unwrap();
+        findings
+            .into_iter()
+            .flat_map(|finding| finding.items)
+            .map(|item| item.path)
+            .collect()
+    }
+
+    #[test]
+    fn the_table_is_sorted_and_its_defaults_are_those_of_melange() {
+        assert!(LINTERS.is_sorted_by_key(|linter| linter.name));
+        assert_eq!(
+            defaults(Default::Require),
+            [
+                "dev",
+                "infodir",
+                "libtool/la-files",
+                "setuidgid",
+                "tempdir",
+                "usrmerge",
+                "varempty",
+                "worldwrite"
+            ]
+        );
+        assert_eq!(defaults(Default::Ignore), ["documentation", "empty"]);
+    }
+
+    #[test]
+    fn an_unknown_linter_is_named() {
+        let tree = MemoryTree::default();
+        let subject = Subject {
+            name: "x",
+            tree: &tree,
+            test_pipelines: &[],
+        };
+        let error = lint(&subject, &["setuidgit"]).unwrap_err().to_string();
+        assert!(error.contains("no linter `setuidgit`"), "{error}");
+    }
+
+    #[test]
+    fn each_path_linter_finds_its_path_and_leaves_others_alone() {
+        for (linter, package, bad, good) in [
+            ("dev", "x", "dev/null", "usr/dev/null"),
+            ("documentation", "x", "usr/share/x/README.md", "usr/bin/x"),
+            ("opt", "x", "opt/x", "usr/opt"),
+            ("object", "x", "usr/lib/x.o", "usr/lib/x.so"),
+            ("maninfo", "x", "usr/share/man/man1/x.1.gz", "usr/share/x.1"),
+            (
+                "sbom",
+                "x",
+                "var/lib/db/sbom/x.json",
+                "var/lib/db/sbom/x.spdx.json",
+            ),
+            ("srv", "x", "srv/x", "usr/srv"),
+            ("tempdir", "x", "var/tmp/x", "usr/tmp/x"),
+            ("usrlocal", "x", "usr/local/x", "usr/locale"),
+            ("varempty", "x", "var/empty/x", "var/x"),
+            ("infodir", "x", "usr/share/info/dir/x", "usr/share/info/x"),
+            (
+                "cudaruntimelib",
+                "x",
+                "usr/lib/libcuda.so.1",
+                "usr/lib/libcudart.so.1",
+            ),
+            ("dll", "x", "usr/x.dll", "usr/dll"),
+            ("dylib", "x", "usr/x.dylib", "usr/dylib"),
+            ("nonlinux", "x", "usr/share/darwin/x", "usr/share/linux/x"),
+            ("unsupportedarch", "x", "usr/lib/x-s390x.so", "usr/lib/x-amd64.so"),
+            ("staticarchive", "x", "usr/lib/x.a", "usr/lib/a"),
+            ("libtool/la-files", "x", "usr/lib/x.la", "usr/lib/la"),
+            ("lddcheck", "x", "usr/lib/x.so.1", "usr/lib/x.so.txt"),
+            ("pkgconf", "x", "usr/lib/pkgconfig/x.pc", "usr/lib/x.pc"),
+        ] {
+            let mut tree = MemoryTree::default();
+            tree.file(good, 0o644, "");
+            assert_eq!(found(package, &tree, linter), [""; 0], "{linter} {good}");
+            tree.file(bad, 0o644, "");
+            assert_eq!(found(package, &tree, linter), [bad], "{linter} {bad}");
+        }
+    }
+
+    #[test]
+    fn merged_usr_takes_no_file_and_no_directory_beside_it() {
+        let mut tree = MemoryTree::default();
+        tree.file("usr/bin/x", 0o755, "");
+        tree.file("var/bin", 0o644, "");
+        assert_eq!(found("x", &tree, "usrmerge"), [""; 0]);
+        tree.file("sbin/x", 0o755, "");
+        tree.directory("usr/sbin", 0o755);
+        tree.symlink("lib64", "usr/lib");
+        assert_eq!(
+            found("x", &tree, "usrmerge"),
+            ["lib64", "sbin", "sbin/x", "usr/sbin"]
+        );
+    }
+
+    #[test]
+    fn modes_are_judged_on_files_alone() {
+        let mut tree = MemoryTree::default();
+        tree.directory("var/spool", 0o1777);
+        tree.symlink("usr/bin/link", "x");
+        for linter in ["setuidgid", "worldwrite"] {
+            assert_eq!(found("x", &tree, linter), [""; 0]);
+        }
+        tree.file("usr/bin/x", 0o4757, "");
+        for linter in ["setuidgid", "worldwrite"] {
+            assert_eq!(found("x", &tree, linter), ["usr/bin/x"]);
+        }
+    }
+
+    #[test]
+    fn copies_of_a_large_file_under_one_name_are_found() {
+        let mut tree = MemoryTree::default();
+        for directory in ["a", "b"] {
+            tree.file(&format!("usr/{directory}/data"), 0o644, [7; 2048]);
+            tree.file(&format!("usr/{directory}/small"), 0o644, [7; 10]);
+            tree.file(&format!("usr/{directory}/LICENSE"), 0o644, [7; 2048]);
+        }
+        assert_eq!(found("x", &tree, "duplicate"), ["usr/a/data", "usr/b/data"]);
+    }
+
+    #[test]
+    fn runtime_directories_need_a_tmpfiles_entry() {
+        let mut tree = MemoryTree::default();
+        tree.directory("run/x", 0o755);
+        assert_eq!(found("x", &tree, "tempdir"), ["run/x"]);
+        tree.file("usr/lib/tmpfiles.d/x.conf", 0o644, "");
+        assert_eq!(found("x", &tree, "tempdir"), [""; 0]);
+    }
+}
