@@ -32,12 +32,12 @@ pub struct Compression {
 }
 
 impl Default for Compression {
-    /// Level 6 on all processors, but no more than eight.
+    /// Level 4, which makes smaller layers than the reference in less time, on all processors, but no more than eight.
     fn default() -> Self {
         const EIGHT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
         let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Self {
-            level: 6,
+            level: 4,
             threads: threads.min(EIGHT),
         }
     }
