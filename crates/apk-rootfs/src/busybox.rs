@@ -1,0 +1,132 @@
+//! The links of busybox's applets, which `busybox --install -s` would make if scripts ran.
+
+use std::collections::BTreeSet;
+
+use crate::installed_db::InstalledPackage;
+use crate::tree::{Fault, Node, Tree, TreeError};
+
+const BUSYBOX: &str = "/bin/busybox";
+
+/// A line per directory: its name, then applets; an applet with `@VERSIONS` exists in these versions alone.
+const APPLETS: &str = include_str!("../data/busybox-applets.txt");
+
+/// Makes a link to `/bin/busybox` for every applet, if there is a busybox and nothing has the applet's path yet.
+/// All directories of applets get busybox's time.
+///
+/// Which applets there are is read from `etc/busybox-paths.d/PACKAGE` where the package has such a file. Else it
+/// is what that version of busybox has with everything configured; an unknown version counts as 1.36.0. The
+/// package is the one named `busybox`, else the last that provides something with `busybox` in its name, else
+/// (where the Go tool gives up) the one that `bin/busybox` came from.
+pub fn link(tree: &mut Tree, installed: &[InstalledPackage]) -> Result<(), TreeError> {
+    let Ok(busybox) = tree.get(BUSYBOX) else {
+        return Ok(());
+    };
+    let mtime = busybox.mtime;
+    for link in links(tree, busybox, installed) {
+        let Some((directory, _)) = link.rsplit_once('/') else {
+            continue;
+        };
+        if link == BUSYBOX || link.split('/').any(|part| part == "..") {
+            continue;
+        }
+        let id = tree.mkdir_all(directory, 0o755)?;
+        tree.node_mut(id).mtime = mtime;
+        match tree.symlink(BUSYBOX, &link) {
+            Err(error) if error.fault == Fault::Exists => {
+                let id = tree.lookup_no_follow(&link)?;
+                if tree.node(id).is_directory() {
+                    return Err(Fault::IsADirectory.at(&link));
+                }
+            }
+            result => drop(result?),
+        }
+    }
+    Ok(())
+}
+
+fn links(tree: &Tree, busybox: &Node, installed: &[InstalledPackage]) -> Vec<String> {
+    let records = || installed.iter().map(|package| &package.record);
+    let provides = |name: &str| name.contains("busybox");
+    let package = records()
+        .find(|record| record.name == "busybox")
+        .or_else(|| {
+            records()
+                .filter(|record| record.provides.iter().any(|name| provides(name.as_str())))
+                .last()
+        })
+        .or_else(|| {
+            busybox
+                .package()
+                .and_then(|index| installed.get(index))
+                .map(|package| &package.record)
+        });
+    let (name, version) = match package {
+        Some(record) => (record.name.as_str(), record.version.as_str()),
+        None => ("busybox", ""),
+    };
+    match tree.read(&format!("etc/busybox-paths.d/{name}")) {
+        Ok(list) => String::from_utf8_lossy(list)
+            .split('\n')
+            .map(str::to_owned)
+            .collect(),
+        Err(_) => applets(version.split('-').next().unwrap_or(version)),
+    }
+}
+
+/// The paths of all applets of a version such as `1.36.1`, in byte order.
+fn applets(version: &str) -> Vec<String> {
+    let lines = || {
+        APPLETS
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    };
+    let known: BTreeSet<&str> = lines()
+        .filter_map(|line| line.strip_prefix("versions "))
+        .flat_map(str::split_whitespace)
+        .collect();
+    let newest = known.last().copied().unwrap_or_default();
+    let version = if known.contains(version) { version } else { newest };
+    let mut applets: Vec<String> = lines()
+        .filter(|line| line.starts_with('/'))
+        .flat_map(|line| {
+            let mut words = line.split_whitespace();
+            let directory = words.next().unwrap_or_default();
+            words.filter_map(move |word| {
+                let (name, versions) = word.split_once('@').unwrap_or((word, version));
+                versions
+                    .split(',')
+                    .any(|only| only == version)
+                    .then(|| format!("{directory}/{name}"))
+            })
+        })
+        .collect();
+    applets.sort_unstable();
+    applets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::applets;
+
+    #[test]
+    fn versions_differ_by_their_applets() {
+        let has = |version: &str, path: &str| applets(version).iter().any(|applet| applet == path);
+        let table = [
+            ("1.32.1", "/bin/base32", false),
+            ("1.33.0", "/bin/base32", true),
+            ("1.33.0", "/bin/bash", true),
+            ("1.34.0", "/bin/bash", false),
+            ("1.34.1", "/bin/bash", true),
+            ("1.35.0", "/usr/bin/tree", false),
+            ("1.36.0", "/usr/bin/tree", true),
+            ("1.36.1", "/usr/bin/tree", true),
+            ("", "/usr/bin/tree", true),
+            ("1.32.1", "/bin/sh", true),
+        ];
+        for (version, path, there) in table {
+            assert_eq!(has(version, path), there, "{path} in {version}");
+        }
+        assert_eq!(applets("1.32.1").len(), 427);
+        assert_eq!(applets("1.36.0").len(), 433);
+    }
+}

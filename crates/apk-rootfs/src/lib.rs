@@ -1,0 +1,17 @@
+//! The file tree of an apk installation, in memory.
+
+mod initialize;
+mod install;
+mod tree;
+mod walk;
+
+pub mod accounts;
+pub mod busybox;
+pub mod devices;
+pub mod installed_db;
+pub mod paths;
+
+pub use initialize::{initialize, link_database, write_repositories, write_world};
+pub use install::{InstallError, Installation, Installed, Package};
+pub use tree::{Content, Fault, Node, NodeId, PackageIndex, Tree, TreeError};
+pub use walk::{Member, Walk};
