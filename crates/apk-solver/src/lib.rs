@@ -1,0 +1,63 @@
+//! Chooses the apk packages that satisfy a world, or says why none do.
+//!
+//! The choice is the Go apko's, package for package and in its order, because that is what images in the field
+//! were built with. Its order of versions is not apk's where a version has more than one suffix of a kind or a
+//! commit hash, or leaves the release out; and it takes a candidate without going back on it.
+//!
+//! The crate does no I/O, reads no clock and no environment. It knows repositories only by number, order, tag and
+//! an opaque source; it neither reads indexes (`apk-index`) nor installs (`apk-rootfs`). The same input has the
+//! same answer on every run. Packages of a base image are asked for by the caller: `NAME=VERSION` in the world,
+//! and a repository of their records. A lock file bypasses the solver.
+//!
+//! ```
+//! use apk_solver::{Options, Repository, Universe};
+//! use apk_types::{Dependency, PackageRecord};
+//!
+//! let package = |name: &str, version: &str, depends: &[&str], provides: &[&str]| PackageRecord {
+//!     name: name.to_owned(),
+//!     version: version.to_owned(),
+//!     depends: depends.iter().map(|text| Dependency::lenient(text)).collect(),
+//!     provides: provides.iter().map(|text| Dependency::lenient(text)).collect(),
+//!     ..PackageRecord::default()
+//! };
+//! let packages = [
+//!     package("musl", "1.2.5-r0", &[], &["so:libc.musl-x86_64.so.1=1"]),
+//!     package("busybox", "1.36.1-r0", &["so:libc.musl-x86_64.so.1"], &["cmd:sh=1.36.1-r0"]),
+//!     package("busybox", "1.36.1-r1", &["so:libc.musl-x86_64.so.1"], &["cmd:sh=1.36.1-r1"]),
+//! ];
+//! let universe = Universe::new(&[Repository { source: "main", tag: None, packages: &packages }]);
+//!
+//! let solution = universe.solve(&[Dependency::lenient("cmd:sh")], &Options::default())?;
+//! let names: Vec<_> = solution.packages.iter().filter_map(|place| universe.get(*place)).map(|p| p.file_name()).collect();
+//! assert_eq!(names, ["musl-1.2.5-r0.apk", "busybox-1.36.1-r1.apk"]);
+//!
+//! let conflict = universe.solve(&[Dependency::lenient("busybox>2")], &Options::default()).unwrap_err();
+//! assert_eq!(conflict.chain.len(), 1);
+//! println!("{conflict}");
+//! # Ok::<(), Box<apk_solver::Conflict>>(())
+//! ```
+
+mod conflict;
+mod go_version;
+mod greedy;
+mod request;
+mod universe;
+
+use apk_types::Dependency;
+
+pub use conflict::{Asker, Candidate, Cause, Conflict, Demand, Reason, Rejected};
+pub use request::{Options, Sibling, Solution};
+pub use universe::{PackageRef, Repository, Universe};
+
+impl Universe<'_> {
+    /// Chooses the packages for a world, whose entries have no order and count once.
+    ///
+    /// `!name` in the world keeps out what has or provides the name. The error says which demand cannot be met,
+    /// who makes it, and what ruled each of its candidates out.
+    pub fn solve(&self, world: &[Dependency], options: &Options<'_>) -> Result<Solution, Box<Conflict>> {
+        let mut world: Vec<_> = world.iter().collect();
+        world.sort_by_key(|entry| entry.as_str());
+        world.dedup_by_key(|entry| entry.as_str());
+        greedy::solve(self, &world, options)
+    }
+}

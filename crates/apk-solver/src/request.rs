@@ -1,0 +1,69 @@
+//! What is asked for, and the answer.
+
+use apk_types::Dependency;
+
+use crate::{PackageRef, Universe};
+
+/// What a request states beside the world; the default states nothing.
+#[derive(Clone, Copy, Default)]
+pub struct Options<'a> {
+    /// The same repositories for the other architectures of an image. Only packages that all of them have, with
+    /// the same name and version, are taken.
+    pub siblings: &'a [Sibling<'a>],
+}
+
+/// The packages of another architecture.
+#[derive(Clone, Copy)]
+pub struct Sibling<'a> {
+    /// How conflicts name it, such as `aarch64`.
+    pub arch: &'a str,
+    /// Its packages.
+    pub universe: &'a Universe<'a>,
+}
+
+/// The packages that satisfy a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Solution {
+    /// The packages in the order of installation: what a package depends on comes before it where the
+    /// dependencies have no loop.
+    pub packages: Vec<PackageRef>,
+    /// What the dependencies of these packages exclude (`!name`), without the `!`, each once, in the order met.
+    pub conflicts: Vec<String>,
+}
+
+/// A dependency taken apart, with the number of its name.
+#[derive(Clone, Copy)]
+pub(crate) struct Want<'a> {
+    pub(crate) dependency: &'a Dependency,
+    pub(crate) name: Option<crate::universe::NameId>,
+    pub(crate) bound: Bound<'a>,
+}
+
+/// What a dependency says about versions.
+#[derive(Clone, Copy)]
+pub(crate) enum Bound<'a> {
+    /// Nothing: any version, or none.
+    Any,
+    /// A relation to a version.
+    To(apk_types::Comparator, crate::go_version::GoVersion<'a>),
+    /// A relation to something that is no version.
+    Unreadable,
+}
+
+impl<'a> Want<'a> {
+    pub(crate) fn new(universe: &Universe<'a>, dependency: &'a Dependency) -> Self {
+        use crate::go_version::VersionText;
+        let bound = match dependency.constraint() {
+            None | Some((apk_types::Comparator::Checksum, _)) => Bound::Any,
+            Some((comparator, _)) => match VersionText::of(dependency).and_then(VersionText::read) {
+                Some(version) => Bound::To(comparator, version),
+                None => Bound::Unreadable,
+            },
+        };
+        Self {
+            dependency,
+            name: universe.find(dependency.name()),
+            bound,
+        }
+    }
+}

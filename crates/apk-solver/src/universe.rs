@@ -1,0 +1,318 @@
+//! The packages to choose from, with every name as a small number.
+
+use std::collections::HashMap;
+
+use apk_types::{Dependency, PackageRecord};
+
+use crate::go_version::VersionText;
+
+/// One repository to choose from.
+#[derive(Clone, Copy, Debug)]
+pub struct Repository<'a> {
+    /// What tells this repository from others, such as its address; never looked into. Two repositories of one
+    /// source are one place: a package taken from there is welcome again whatever its tag.
+    pub source: &'a str,
+    /// The tag of a `@tag` repository: only what is pinned to the tag may come from it, with its dependencies.
+    pub tag: Option<&'a str>,
+    /// The packages in the order of the index.
+    pub packages: &'a [PackageRecord],
+}
+
+/// Where a package is: the repository's place among those given, and the package's place in that repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PackageRef {
+    /// The index of the repository.
+    pub repository: usize,
+    /// The index of the package within it.
+    pub package: usize,
+}
+
+/// A package's number within a universe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PackageId(u32);
+
+/// A name's number within a universe: names of packages, names provided, and origins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct NameId(u32);
+
+impl PackageId {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl NameId {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+struct Package<'a> {
+    record: &'a PackageRecord,
+    repository: u32,
+    name: NameId,
+    origin: Option<NameId>,
+}
+
+/// One list per number, all in one allocation.
+struct Lists<T> {
+    starts: Vec<u32>,
+    items: Vec<T>,
+}
+
+impl<T: Copy> Lists<T> {
+    /// Groups `pairs` by their list, keeping their order within each.
+    fn group(lists: usize, pairs: &[(usize, T)]) -> Self {
+        let mut starts = vec![0_u32; lists + 1];
+        for (list, _) in pairs {
+            starts[list + 1] += 1;
+        }
+        for list in 0..lists {
+            starts[list + 1] += starts[list];
+        }
+        let mut next = starts.clone();
+        let mut items: Vec<T> = pairs.iter().map(|(_, item)| *item).collect();
+        for (list, item) in pairs {
+            items[next[*list] as usize] = *item;
+            next[*list] += 1;
+        }
+        Self { starts, items }
+    }
+
+    fn get(&self, list: usize) -> &[T] {
+        &self.items[self.starts[list] as usize..self.starts[list + 1] as usize]
+    }
+}
+
+/// All packages of a set of repositories, ready for any number of requests.
+///
+/// It borrows the records. Making one costs a few milliseconds for tens of thousands of packages; a request
+/// then looks only at the packages it meets.
+pub struct Universe<'a> {
+    repositories: Vec<Repository<'a>>,
+    /// The number of each repository's first package.
+    first_of: Vec<u32>,
+    /// The first repository with the same source.
+    same_source: Vec<u32>,
+    packages: Vec<Package<'a>>,
+    names: HashMap<&'a str, NameId>,
+    /// Per name: the packages of that name in index order, then those that provide it, once for each time they do.
+    providers: Lists<PackageId>,
+    /// Per package: the names it provides, in step with the record's list.
+    provided: Lists<NameId>,
+    /// Per name: the packages with an `install_if` entry of that name, and that entry.
+    triggered: Lists<(PackageId, &'a Dependency)>,
+}
+
+impl<'a> Universe<'a> {
+    /// Takes in `repositories`, whose order decides between packages that are equal in everything else.
+    pub fn new(repositories: &[Repository<'a>]) -> Self {
+        let total = repositories
+            .iter()
+            .map(|repository| repository.packages.len())
+            .sum();
+        let mut names = Names(HashMap::with_capacity(2 * total));
+        let mut packages = Vec::with_capacity(total);
+        let mut first_of = Vec::with_capacity(repositories.len());
+        let mut same_source = Vec::with_capacity(repositories.len());
+        for (number, repository) in repositories.iter().enumerate() {
+            let twin = repositories
+                .iter()
+                .position(|other| other.source == repository.source);
+            same_source.push(twin.unwrap_or(number) as u32);
+            first_of.push(packages.len() as u32);
+            for record in repository.packages {
+                packages.push(Package {
+                    record,
+                    repository: number as u32,
+                    name: names.number(&record.name),
+                    origin: None,
+                });
+            }
+        }
+        let provided = provided(&packages, &mut names);
+        for package in &mut packages {
+            let origin = package.record.origin.as_str();
+            package.origin = (!origin.is_empty()).then(|| names.number(origin));
+        }
+        let providers = providers(&packages, &provided, names.0.len());
+        let triggered = triggered(&packages, &names.0);
+        Self {
+            repositories: repositories.to_vec(),
+            first_of,
+            same_source,
+            packages,
+            names: names.0,
+            providers,
+            provided,
+            triggered,
+        }
+    }
+
+    /// The repositories, as they were given.
+    pub fn repositories(&self) -> &[Repository<'a>] {
+        &self.repositories
+    }
+
+    /// The record of a package, `None` where there is no such package.
+    pub fn get(&self, place: PackageRef) -> Option<&'a PackageRecord> {
+        self.repositories
+            .get(place.repository)?
+            .packages
+            .get(place.package)
+    }
+
+    /// True where some repository has this name in this version.
+    pub(crate) fn has_version(&self, record: &PackageRecord) -> bool {
+        self.find(&record.name).is_some_and(|name| {
+            let mut own = self.providers(name).iter().filter(|id| self.name(**id) == name);
+            own.any(|id| self.record(*id).version == record.version)
+        })
+    }
+
+    pub(crate) fn place(&self, package: PackageId) -> PackageRef {
+        let repository = self.packages[package.index()].repository as usize;
+        PackageRef {
+            repository,
+            package: package.index() - self.first_of[repository] as usize,
+        }
+    }
+
+    pub(crate) fn package_count(&self) -> usize {
+        self.packages.len()
+    }
+
+    pub(crate) fn name_count(&self) -> usize {
+        self.names.len()
+    }
+
+    pub(crate) fn packages(&self) -> impl Iterator<Item = PackageId> + use<> {
+        (0..self.packages.len() as u32).map(PackageId)
+    }
+
+    pub(crate) fn record(&self, package: PackageId) -> &'a PackageRecord {
+        self.packages[package.index()].record
+    }
+
+    pub(crate) fn name(&self, package: PackageId) -> NameId {
+        self.packages[package.index()].name
+    }
+
+    pub(crate) fn origin(&self, package: PackageId) -> Option<NameId> {
+        self.packages[package.index()].origin
+    }
+
+    pub(crate) fn tag(&self, package: PackageId) -> Option<&'a str> {
+        self.repositories[self.packages[package.index()].repository as usize].tag
+    }
+
+    /// True where both are the same file of the same place.
+    pub(crate) fn same_file(&self, a: PackageId, b: PackageId) -> bool {
+        let source = |id: PackageId| self.same_source[self.packages[id.index()].repository as usize];
+        source(a) == source(b)
+            && self.name(a) == self.name(b)
+            && self.record(a).version == self.record(b).version
+    }
+
+    /// The number of a name; without one, no package has it, provides it or has it as origin.
+    pub(crate) fn find(&self, name: &str) -> Option<NameId> {
+        self.names.get(name).copied()
+    }
+
+    pub(crate) fn providers(&self, name: NameId) -> &[PackageId] {
+        self.providers.get(name.index())
+    }
+
+    pub(crate) fn triggered(&self, name: NameId) -> &[(PackageId, &'a Dependency)] {
+        self.triggered.get(name.index())
+    }
+
+    pub(crate) fn provided_names(&self, package: PackageId) -> &[NameId] {
+        self.provided.get(package.index())
+    }
+
+    /// What a package provides: names with the entries that name them.
+    pub(crate) fn provides(
+        &self,
+        package: PackageId,
+    ) -> impl Iterator<Item = (NameId, &'a Dependency)> + use<'_, 'a> {
+        let entries = &self.record(package).provides;
+        self.provided_names(package).iter().copied().zip(entries)
+    }
+
+    /// The version that a package has under a name: its own under its own name, else that of the first entry
+    /// providing the name.
+    pub(crate) fn version_as(&self, package: PackageId, name: NameId) -> Option<VersionText<'a>> {
+        if self.name(package) == name {
+            return Some(VersionText::plain(&self.record(package).version));
+        }
+        let (_, entry) = self.provides(package).find(|(provided, _)| *provided == name)?;
+        VersionText::of(entry)
+    }
+}
+
+/// A `provides` entry that begins with `!` makes no sense; it provides a name that nothing asks for.
+fn provided_name(entry: &Dependency) -> &str {
+    match entry.is_conflict() {
+        true => &entry.as_str()[..=entry.name().len()],
+        false => entry.name(),
+    }
+}
+
+struct Names<'a>(HashMap<&'a str, NameId>);
+
+impl<'a> Names<'a> {
+    fn number(&mut self, name: &'a str) -> NameId {
+        let next = NameId(self.0.len() as u32);
+        *self.0.entry(name).or_insert(next)
+    }
+}
+
+fn provided<'a>(packages: &[Package<'a>], names: &mut Names<'a>) -> Lists<NameId> {
+    let mut starts = Vec::with_capacity(packages.len() + 1);
+    let mut items = Vec::new();
+    for package in packages {
+        starts.push(items.len() as u32);
+        items.extend(
+            package
+                .record
+                .provides
+                .iter()
+                .map(|entry| names.number(provided_name(entry))),
+        );
+    }
+    starts.push(items.len() as u32);
+    Lists { starts, items }
+}
+
+/// First the packages of each name, then its providers in the order in which their own names first appear.
+fn providers(packages: &[Package<'_>], provided: &Lists<NameId>, names: usize) -> Lists<PackageId> {
+    let own: Vec<(usize, PackageId)> = packages
+        .iter()
+        .zip(0..)
+        .map(|(package, number)| (package.name.index(), PackageId(number)))
+        .collect();
+    let by_name = Lists::group(names, &own);
+    let mut pairs = own;
+    pairs.reserve(provided.items.len());
+    for package in &by_name.items {
+        let entries = provided.get(package.index());
+        pairs.extend(entries.iter().map(|name| (name.index(), *package)));
+    }
+    Lists::group(names, &pairs)
+}
+
+fn triggered<'a>(
+    packages: &[Package<'a>],
+    names: &HashMap<&'a str, NameId>,
+) -> Lists<(PackageId, &'a Dependency)> {
+    let mut pairs = Vec::new();
+    for (package, number) in packages.iter().zip(0..) {
+        for entry in &package.record.install_if {
+            if let Some(name) = names.get(entry.name()) {
+                pairs.push((name.index(), (PackageId(number), entry)));
+            }
+        }
+    }
+    Lists::group(names.len(), &pairs)
+}
