@@ -26,6 +26,21 @@ pub struct ParseTagError {
 }
 
 impl Tag {
+    /// Returns the registry's host, with its port where there is one: `index.docker.io`.
+    pub fn registry(&self) -> &str {
+        &self.registry
+    }
+
+    /// Returns the repository in the registry: `library/alpine`.
+    pub fn repository(&self) -> &str {
+        &self.repository
+    }
+
+    /// Returns the tag alone: `latest`.
+    pub fn tag(&self) -> &str {
+        &self.tag
+    }
+
     /// Returns the same image name with `suffix` after its tag, for example `-amd64`.
     ///
     /// # Errors
@@ -137,6 +152,10 @@ mod tests {
         assert_eq!(
             tag.with_suffix("-arm64").unwrap().to_string(),
             "index.docker.io/library/alpine:latest-arm64"
+        );
+        assert_eq!(
+            (tag.registry(), tag.repository(), tag.tag()),
+            ("index.docker.io", "library/alpine", "latest")
         );
         assert!(tag.with_suffix("/arm").is_err());
         assert!(tag.with_suffix(&"x".repeat(128)).is_err());
