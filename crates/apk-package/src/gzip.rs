@@ -3,7 +3,10 @@
 //! The sections of a package are told apart by where a member ends, so the end must be exact: this is why the
 //! header and trailer are read here (RFC 1952) and only the deflate stream is left to the library.
 
-use flate2::{Crc, Decompress, FlushDecompress, Status};
+use std::io::Write;
+
+use flate2::write::GzEncoder;
+use flate2::{Compression, Crc, Decompress, FlushDecompress, GzBuilder, Status};
 
 use crate::Problem;
 
@@ -61,7 +64,9 @@ pub(crate) fn inflate_member(
 
 /// Inflates all members of `input`, which must be whole and nothing else; the reference's data sections may
 /// have several.
-pub(crate) fn inflate_all(section: &'static str, input: &[u8], limit: u64) -> Result<Vec<u8>, Problem> {
+///
+/// `section` is what errors call the input, `limit` the most bytes it may inflate to.
+pub fn inflate(section: &'static str, input: &[u8], limit: u64) -> Result<Vec<u8>, Problem> {
     let mut out = Vec::new();
     let stated = input
         .last_chunk::<4>()
@@ -139,4 +144,22 @@ fn header_length(section: &'static str, input: &[u8]) -> Result<usize, Problem> 
         return Err(truncated());
     }
     Ok(length)
+}
+
+/// Compresses a whole section at the level both tools use, with a header that is the same everywhere and always: no
+/// time, no name, unknown system.
+pub fn deflate(content: &[u8]) -> Vec<u8> {
+    let mut encoder = encoder(Vec::new());
+    // Writing to memory cannot fail.
+    let _ = encoder.write_all(content);
+    encoder.finish().unwrap_or_default()
+}
+
+/// A compressor like that of [`deflate`].
+pub(crate) fn encoder<W: Write>(out: W) -> GzEncoder<W> {
+    const UNKNOWN_SYSTEM: u8 = 255;
+    GzBuilder::new()
+        .mtime(0)
+        .operating_system(UNKNOWN_SYSTEM)
+        .write(out, Compression::default())
 }

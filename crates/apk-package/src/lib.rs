@@ -27,10 +27,16 @@ mod keys;
 mod open;
 mod pkginfo;
 mod split;
+mod write;
 
 pub use error::{PackageError, Problem};
+pub use gzip::{deflate, inflate};
 pub use keyring::{Digest, Keyring, Signature, SignatureError, SignaturePolicy};
 pub use keys::{KeyError, PrivateKey, PublicKey};
 pub use open::{Expected, FILE_CHECKSUM_RECORD, Limits, VerifiedPackage, open, read_info};
 pub use pkginfo::{PkgInfo, PkgInfoError};
-pub use split::{Sections, split};
+pub use split::{Sections, read_signatures, split};
+pub use write::{
+    ControlMember, DataSection, DataWriter, WriteError, control_section, sign, sign_control,
+    signature_section, write_package,
+};

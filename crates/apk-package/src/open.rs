@@ -10,8 +10,8 @@ use sha1::{Digest as _, Sha1};
 use sha2::Sha256;
 use tarball::{Entry, Kind};
 
-use crate::gzip::inflate_all;
-use crate::split::{CONTROL, DATA, SIGNATURE, split_and_inflate};
+use crate::gzip::inflate;
+use crate::split::{CONTROL, DATA, signatures, split_and_inflate};
 use crate::{Keyring, PackageError, PkgInfo, Problem, Signature};
 
 /// The PAX record with the SHA-1 of a file or of a link's target.
@@ -152,17 +152,17 @@ fn open_named(package: Bytes, expected: &Expected<'_>, limits: &Limits) -> Resul
 }
 
 /// What the small sections hold.
-struct Control {
+pub(crate) struct Control {
     info: PkgInfo,
     entries: Vec<Entry>,
     checksum: Checksum,
     signatures: Vec<Signature>,
-    range: std::ops::Range<usize>,
+    pub(crate) range: std::ops::Range<usize>,
     data_start: usize,
 }
 
 impl Control {
-    fn read(package: &[u8], limits: &Limits) -> Result<Self, Problem> {
+    pub(crate) fn read(package: &[u8], limits: &Limits) -> Result<Self, Problem> {
         let split = split_and_inflate(package, limits)?;
         let range = split.sections.control;
         let entries = read_tar(CONTROL, split.control, limits)?;
@@ -172,13 +172,18 @@ impl Control {
             info: PkgInfo::parse(&text).map_err(Problem::PkgInfo)?,
             entries,
             checksum: Checksum::Sha1(Sha1::digest(&package[range.clone()]).into()),
-            signatures: read_tar(SIGNATURE, split.signature, limits)?
-                .iter()
-                .filter_map(|entry| Signature::from_member(&entry.header.path, &entry.content))
-                .collect(),
+            signatures: signatures(split.signature, limits)?,
             range,
             data_start: split.sections.data.start,
         })
+    }
+
+    /// The time of `.PKGINFO`.
+    pub(crate) fn mtime(&self) -> i64 {
+        let mut entries = self.entries.iter();
+        entries
+            .find(|entry| entry.header.path == ".PKGINFO")
+            .map_or(0, |entry| entry.header.mtime)
     }
 
     fn verify(&self, package: &[u8], expected: &Expected<'_>) -> Result<(), Problem> {
@@ -211,7 +216,7 @@ fn read_tar(section: &'static str, tar: Vec<u8>, limits: &Limits) -> Result<Vec<
 /// Reads a compressed data section: inflated, taken apart, with safe paths and true file checksums. That it
 /// belongs to its package is not looked at.
 fn read_data(compressed: &[u8], limits: &Limits) -> Result<Vec<Entry>, Problem> {
-    let entries = read_tar(DATA, inflate_all(DATA, compressed, limits.data)?, limits)?;
+    let entries = read_tar(DATA, inflate(DATA, compressed, limits.data)?, limits)?;
     for entry in &entries {
         check_path(entry)?;
         check_file(entry)?;

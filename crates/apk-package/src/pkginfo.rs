@@ -139,6 +139,29 @@ impl PkgInfo {
         }
     }
 
+    /// A value that would begin a line of its own. Line breaks at the end of a value harm nothing: melange writes them.
+    pub(crate) fn value_with_line_break(&self) -> Option<&str> {
+        let single = [
+            &self.name,
+            &self.version,
+            &self.arch,
+            &self.origin,
+            &self.description,
+            &self.url,
+            &self.commit,
+            &self.maintainer,
+            &self.data_hash,
+        ];
+        let lists = [&self.licenses, &self.vendored, &self.triggers];
+        let expressions = [&self.depends, &self.provides, &self.replaces, &self.install_if];
+        single
+            .into_iter()
+            .chain(lists.into_iter().flatten())
+            .map(String::as_str)
+            .chain(expressions.into_iter().flatten().map(Dependency::as_str))
+            .find(|value| value.trim_end().contains(['\n', '\r']))
+    }
+
     /// The name of its file in a repository, without `.apk`.
     pub fn identity(&self) -> String {
         format!("{}-{}", self.name, self.version)

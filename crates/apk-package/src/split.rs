@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
+
 use crate::gzip::inflate_member;
-use crate::{Limits, Problem};
+use crate::{Limits, Problem, Signature};
 
 pub(crate) const SIGNATURE: &str = "signature section";
 pub(crate) const CONTROL: &str = "control section";
@@ -66,14 +68,49 @@ pub(crate) fn split_and_inflate(package: &[u8], limits: &Limits) -> Result<Split
     })
 }
 
+/// Reads the signature section at the start of a file, be it a package or an index. Gives the signatures and
+/// where the section ends, which is where the signed bytes begin; no signatures and 0 where there is no such section.
+///
+/// Signatures of unknown kinds are left out; a signature section with any other member is an error.
+pub fn read_signatures(file: &[u8], limits: &Limits) -> Result<(Vec<Signature>, usize), Problem> {
+    let mut first = Vec::new();
+    match inflate_member(SIGNATURE, file, &mut first, limits.control) {
+        Ok(end) if is_signature(&first) => Ok((signatures(first, limits)?, end)),
+        // Anything so large is no signature section.
+        Ok(_) | Err(Problem::TooLarge { .. }) => Ok((Vec::new(), 0)),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// The signatures in an inflated signature section.
+pub(crate) fn signatures(section: Vec<u8>, limits: &Limits) -> Result<Vec<Signature>, Problem> {
+    let entries = tarball::read(Bytes::from(section), &limits.tar).map_err(|source| Problem::Tar {
+        section: SIGNATURE,
+        source,
+    })?;
+    if let Some(other) = entries
+        .iter()
+        .find(|entry| !entry.header.path.starts_with(".SIGN."))
+    {
+        return Err(Problem::UnsafeMember {
+            member: other.header.path.clone(),
+            reason: "does not belong into a signature section",
+        });
+    }
+    let members = entries.iter();
+    Ok(members
+        .filter_map(|entry| Signature::from_member(&entry.header.path, &entry.content))
+        .collect())
+}
+
 /// Tells by the first member's name; a name too long for USTAR stands in a PAX record before it.
 fn is_signature(tar: &[u8]) -> bool {
+    let is_pax = tar.get(156).is_some_and(|flag| *flag == b'x');
     tar.starts_with(b".SIGN.")
-        || tarball::read(bytes::Bytes::copy_from_slice(tar), &tarball::Limits::default()).is_ok_and(
-            |entries| {
+        || is_pax
+            && tarball::read(Bytes::copy_from_slice(tar), &tarball::Limits::default()).is_ok_and(|entries| {
                 entries
                     .first()
                     .is_some_and(|entry| entry.header.path.starts_with(".SIGN."))
-            },
-        )
+            })
 }

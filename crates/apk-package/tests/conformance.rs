@@ -1,5 +1,7 @@
 //! The packages of the conformance sets, where they are at hand.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::PathBuf;
 

@@ -1,0 +1,29 @@
+//! `APKINDEX.tar.gz`: what a repository says of its packages.
+//!
+//! An index is a gzip member with one or more signatures, followed by the gzip member they sign: a tar archive with
+//! `APKINDEX`, a text of one-letter fields, and `DESCRIPTION`. [`Index::open`] gives an index's contents only after a
+//! signature was verified; [`parse`] reads the text alone. Indexes are written as melange writes them, merged and
+//! signed. The crate fetches nothing, reads no files, and does not say which package is the best.
+//!
+//! ```
+//! use apk_index::Index;
+//! use apk_package::{Keyring, PrivateKey};
+//!
+//! let packages = apk_index::parse("P:hello\nV:1.0-r0\nT:says hello\nD:so:libc.musl-x86_64.so.1\n\n")?;
+//! let index = Index { description: "mine".into(), packages, ..Index::default() };
+//!
+//! let key = PrivateKey::generate(2048)?;
+//! let archive = apk_index::sign(&index.to_archive()?, &key, "mine.rsa.pub")?;
+//!
+//! let mut keyring = Keyring::default();
+//! keyring.insert("mine.rsa.pub", key.public_key());
+//! let read = Index::open(&archive, &keyring, Index::MAX_SIZE)?;
+//! assert_eq!(read.packages, index.packages);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod archive;
+mod text;
+
+pub use archive::{Index, IndexError, record, sign, unsigned};
+pub use text::{LineError, WriteError, parse, write};

@@ -1,0 +1,259 @@
+//! The text inside an index: blocks of one-letter fields, one block a package.
+
+use std::fmt::{Display, Write as _};
+
+use apk_types::{Checksum, Dependency, PackageRecord};
+
+/// A line that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {reason}: `{text}`")]
+pub struct LineError {
+    /// The line, counted from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub reason: &'static str,
+    /// The line's first 80 characters.
+    pub text: String,
+}
+
+/// A record that an index cannot hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("package `{package}`: the field `{field}:` contains a line break")]
+pub struct WriteError {
+    /// The package.
+    pub package: String,
+    /// The letter of the field.
+    pub field: char,
+}
+
+/// Reads the text of an index (or the package fields of an installed database).
+///
+/// As the Go apko has it, unknown fields and blocks without a name are skipped, and a checksum of an unknown kind
+/// counts as none; a line that is not `X:value` and a number that is none are errors. The last block needs no empty line.
+pub fn parse(text: &str) -> Result<Vec<PackageRecord>, LineError> {
+    // A block of a real index has 400 to 500 bytes.
+    let mut packages = Vec::with_capacity(text.len() / 512 + 1);
+    let mut record = PackageRecord::default();
+    for (index, line) in text.split('\n').enumerate() {
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        if line.is_empty() {
+            finish(&mut record, &mut packages);
+        } else {
+            field(line, &mut record).map_err(|reason| LineError {
+                line: index + 1,
+                reason,
+                text: line.chars().take(80).collect(),
+            })?;
+        }
+    }
+    finish(&mut record, &mut packages);
+    Ok(packages)
+}
+
+fn finish(record: &mut PackageRecord, packages: &mut Vec<PackageRecord>) {
+    let record = std::mem::take(record);
+    if !record.name.is_empty() {
+        packages.push(record);
+    }
+}
+
+fn field(line: &str, record: &mut PackageRecord) -> Result<(), &'static str> {
+    let &[letter, b':', ..] = line.as_bytes() else {
+        return Err("not a letter, a colon and a value");
+    };
+    let value = &line[2..];
+    let number = || value.parse::<u64>().map_err(|_| "not a number");
+    match letter {
+        b'P' => record.name = value.to_owned(),
+        b'V' => record.version = value.to_owned(),
+        b'A' => record.arch = value.to_owned(),
+        b'L' => record.license = value.to_owned(),
+        b'T' => record.description = value.to_owned(),
+        b'o' => record.origin = value.to_owned(),
+        b'm' => record.maintainer = value.to_owned(),
+        b'U' => record.url = value.to_owned(),
+        b'c' => record.commit = value.to_owned(),
+        b'D' => record.depends = expressions(value),
+        b'p' => record.provides = expressions(value),
+        b'i' => record.install_if = expressions(value),
+        b'r' => record.replaces = expressions(value),
+        b'q' => record.replaces_priority = value.parse().ok(),
+        b't' => record.build_time = Some(value.parse().map_err(|_| "not a time")?),
+        b'S' => record.size = number()?,
+        b'I' => record.installed_size = number()?,
+        b'k' => record.provider_priority = Some(number()?),
+        b'C' => record.checksum = checksum(value)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+fn checksum(value: &str) -> Result<Option<Checksum>, &'static str> {
+    if value.starts_with("Q1") || value.starts_with("Q2") {
+        value.parse().map(Some).map_err(|_| "not a checksum")
+    } else {
+        Ok(None)
+    }
+}
+
+fn expressions(value: &str) -> Vec<Dependency> {
+    let count = value.bytes().filter(|byte| *byte == b' ').count() + 1;
+    let mut expressions = Vec::with_capacity(count);
+    let texts = value.split(' ').filter(|text| !text.is_empty());
+    expressions.extend(texts.map(Dependency::lenient));
+    expressions
+}
+
+/// Writes the text of an index with melange's fields in melange's order. `install_if` is written as apk reads it,
+/// separated by spaces. Records without a name are left out.
+pub fn write(packages: &[PackageRecord]) -> Result<String, WriteError> {
+    let mut block = Block {
+        text: String::with_capacity(packages.len() * 512),
+        broken: None,
+    };
+    for record in packages.iter().filter(|record| !record.name.is_empty()) {
+        block.record(record);
+        if let Some(field) = block.broken {
+            let package = record.name.clone();
+            return Err(WriteError { package, field });
+        }
+    }
+    Ok(block.text)
+}
+
+struct Block {
+    text: String,
+    broken: Option<char>,
+}
+
+impl Block {
+    fn record(&mut self, record: &PackageRecord) {
+        let number = |value: u64| (value != 0).then_some(value);
+        self.some('C', record.checksum);
+        self.line('P', &record.name);
+        self.line('V', &record.version);
+        self.text('A', &record.arch);
+        self.some('S', number(record.size));
+        self.some('I', number(record.installed_size));
+        self.line('T', &record.description);
+        self.text('U', &record.url);
+        self.text('L', &record.license);
+        self.text('o', &record.origin);
+        self.text('m', &record.maintainer);
+        self.some('t', record.build_time);
+        self.text('c', &record.commit);
+        self.list('D', &record.depends);
+        self.list('i', &record.install_if);
+        self.list('p', &record.provides);
+        self.some('k', record.provider_priority.and_then(number));
+        self.text.push('\n');
+    }
+
+    fn line(&mut self, field: char, value: impl Display) {
+        let start = self.text.len();
+        // Writing to a string cannot fail.
+        let _ = write!(self.text, "{field}:{value}");
+        if self.text[start..].contains(['\n', '\r']) {
+            self.broken = Some(field);
+        }
+        self.text.push('\n');
+    }
+
+    fn text(&mut self, field: char, value: &str) {
+        self.some(field, (!value.is_empty()).then_some(value));
+    }
+
+    fn some(&mut self, field: char, value: Option<impl Display>) {
+        if let Some(value) = value {
+            self.line(field, value);
+        }
+    }
+
+    fn list(&mut self, field: char, values: &[Dependency]) {
+        if values.is_empty() {
+            return;
+        }
+        let texts: Vec<&str> = values.iter().map(Dependency::as_str).collect();
+        self.line(field, texts.join(" "));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_are_no_fields_are_refused_with_their_number() {
+        let rows = [
+            ("P:a\nV:1\nx", 3, "not a letter, a colon and a value"),
+            ("P:a\n\nPa:b", 3, "not a letter, a colon and a value"),
+            ("P:a\nS:many", 2, "not a number"),
+            ("k:-1", 1, "not a number"),
+            ("t:now", 1, "not a time"),
+            ("C:Q1AAAA", 1, "not a checksum"),
+            ("é:b", 1, "not a letter, a colon and a value"),
+        ];
+        for (text, line, reason) in rows {
+            let error = parse(text).unwrap_err();
+            assert_eq!((error.line, error.reason), (line, reason), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_reference_tolerates_is_tolerated() {
+        let packages = parse("V:1\n\n\nP:a\r\nZ:unknown\nC:X2ab\nD:b  c \nq:first\nT:\n").unwrap();
+        assert_eq!(packages.len(), 1);
+        assert_eq!(packages[0].name, "a");
+        assert_eq!(packages[0].checksum, None);
+        assert_eq!(packages[0].depends, ["b", "c"].map(Dependency::lenient));
+        assert_eq!(parse("").unwrap(), []);
+    }
+
+    #[test]
+    fn fields_stand_in_the_order_of_melange() {
+        let record = PackageRecord {
+            name: "a".into(),
+            version: "1-r0".into(),
+            arch: "x86_64".into(),
+            description: String::new(),
+            license: "MIT".into(),
+            origin: "o".into(),
+            maintainer: "m".into(),
+            url: "u".into(),
+            checksum: Some(Checksum::Sha1([0; 20])),
+            depends: ["x", "y>1"].map(Dependency::lenient).into(),
+            provides: ["p=1"].map(Dependency::lenient).into(),
+            install_if: ["a", "b"].map(Dependency::lenient).into(),
+            replaces: ["r"].map(Dependency::lenient).into(),
+            replaces_priority: Some(2),
+            provider_priority: Some(3),
+            size: 4,
+            installed_size: 5,
+            build_time: Some(0),
+            commit: "c0ffee".into(),
+            data_hash: "00".into(),
+        };
+        let wanted = "C:Q1AAAAAAAAAAAAAAAAAAAAAAAAAAA=\nP:a\nV:1-r0\nA:x86_64\nS:4\nI:5\nT:\nU:u\nL:MIT\no:o\nm:m\n\
+                      t:0\nc:c0ffee\nD:x y>1\ni:a b\np:p=1\nk:3\n\n";
+        assert_eq!(write(std::slice::from_ref(&record)).unwrap(), wanted);
+        let bare = PackageRecord {
+            name: "b".into(),
+            ..PackageRecord::default()
+        };
+        assert_eq!(
+            write(&[PackageRecord::default(), bare]).unwrap(),
+            "P:b\nV:\nT:\n\n"
+        );
+    }
+
+    #[test]
+    fn a_line_break_cannot_bring_in_a_field() {
+        let record = PackageRecord {
+            name: "a".into(),
+            description: "innocent\nP:evil".into(),
+            ..PackageRecord::default()
+        };
+        let error = write(&[record]).unwrap_err();
+        assert_eq!((error.package.as_str(), error.field), ("a", 'T'));
+    }
+}
