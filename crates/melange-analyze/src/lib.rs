@@ -32,6 +32,7 @@
 
 mod dependencies;
 mod elf;
+pub mod license;
 pub mod lint;
 mod tree;
 
