@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::installed_db::InstalledPackage;
-use crate::tree::{Fault, Node, Tree, TreeError};
+use crate::tree::{Fault, Tree, TreeError};
 
 const BUSYBOX: &str = "/bin/busybox";
 
@@ -22,7 +22,7 @@ pub fn link(tree: &mut Tree, installed: &[InstalledPackage]) -> Result<(), TreeE
         return Ok(());
     };
     let mtime = busybox.mtime;
-    for link in links(tree, busybox, installed) {
+    for link in links(tree, installed) {
         let Some((directory, _)) = link.rsplit_once('/') else {
             continue;
         };
@@ -44,22 +44,21 @@ pub fn link(tree: &mut Tree, installed: &[InstalledPackage]) -> Result<(), TreeE
     Ok(())
 }
 
-fn links(tree: &Tree, busybox: &Node, installed: &[InstalledPackage]) -> Vec<String> {
-    let records = || installed.iter().map(|package| &package.record);
-    let provides = |name: &str| name.contains("busybox");
-    let package = records()
-        .find(|record| record.name == "busybox")
-        .or_else(|| {
-            records()
-                .filter(|record| record.provides.iter().any(|name| provides(name.as_str())))
-                .last()
-        })
-        .or_else(|| {
-            busybox
-                .package()
-                .and_then(|index| installed.get(index))
-                .map(|package| &package.record)
-        });
+fn links(tree: &Tree, installed: &[InstalledPackage]) -> Vec<String> {
+    let has_busybox = |package: &InstalledPackage| {
+        let mut files = package.files.iter();
+        files.any(|file| matches!(file.path.as_str(), "bin/busybox" | "usr/bin/busybox"))
+    };
+    let provides_busybox = |package: &InstalledPackage| {
+        let mut provides = package.record.provides.iter();
+        provides.any(|name| name.as_str().contains("busybox"))
+    };
+    let package = installed
+        .iter()
+        .find(|package| package.record.name == "busybox")
+        .or_else(|| installed.iter().rfind(|package| provides_busybox(package)))
+        .or_else(|| installed.iter().find(|package| has_busybox(package)))
+        .map(|package| &package.record);
     let (name, version) = match package {
         Some(record) => (record.name.as_str(), record.version.as_str()),
         None => ("busybox", ""),

@@ -1,5 +1,6 @@
 //! The file tree of an apk installation, in memory.
 
+mod go_sort;
 mod initialize;
 mod install;
 mod tree;
@@ -9,6 +10,7 @@ pub mod accounts;
 pub mod busybox;
 pub mod devices;
 pub mod installed_db;
+pub mod ldso;
 pub mod paths;
 
 pub use initialize::{initialize, link_database, write_repositories, write_world};
