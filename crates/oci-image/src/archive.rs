@@ -153,7 +153,7 @@ impl<W: Write> Tar<'_, W> {
             .encode(&mut block)
             .map_err(|e| LayoutError::io("write", self.path)(io::Error::other(e)))?;
         self.write(&block)?;
-        source.copy_to(descriptor, &mut self.out)?;
+        source.copy_to(descriptor, &mut self.out, self.path)?;
         let padding = descriptor.size.wrapping_neg() % BLOCK as u64;
         self.write(&[0; BLOCK][..padding as usize])
     }

@@ -28,23 +28,17 @@ impl From<TempPath> for BlobSource {
 }
 
 impl BlobSource {
-    /// Copies the blob and compares it with its descriptor.
-    pub(crate) fn copy_to(&self, want: &Descriptor, out: impl Write) -> Result<(), LayoutError> {
-        let (path, mut file);
-        let mut memory: &[u8];
-        let reader: &mut dyn io::Read = match self {
-            Self::Memory(data) => {
-                (path, memory) = (Path::new("(memory)"), data.as_ref());
-                &mut memory
-            }
-            Self::File(_) | Self::Spool(_) => {
-                path = self.path().unwrap_or(Path::new(""));
-                file = File::open(path).map_err(LayoutError::io("open", path))?;
-                &mut file
-            }
-        };
+    /// Copies the blob and compares it with its descriptor. `to` is what errors name.
+    pub(crate) fn copy_to(&self, want: &Descriptor, out: impl Write, to: &Path) -> Result<(), LayoutError> {
         let mut out = Hashing::new(out);
-        io::copy(reader, &mut out).map_err(LayoutError::io("copy", path))?;
+        let path = match self {
+            Self::Memory(data) => {
+                out.write_all(data).map_err(LayoutError::io("write", to))?;
+                Path::new("(memory)")
+            }
+            Self::File(path) => copy_file(path, &mut out, to)?,
+            Self::Spool(path) => copy_file(path, &mut out, to)?,
+        };
         let (_, digest, size) = out.finish();
         if (digest, size) != (want.digest, want.size) {
             return Err(LayoutError::Mismatch {
@@ -57,13 +51,14 @@ impl BlobSource {
         }
         Ok(())
     }
+}
 
-    /// Returns the file that holds the blob.
-    pub(crate) fn path(&self) -> Option<&Path> {
-        match self {
-            Self::Memory(_) => None,
-            Self::File(path) => Some(path),
-            Self::Spool(path) => Some(path),
-        }
-    }
+fn copy_file<'a>(from: &'a Path, out: &mut impl Write, to: &Path) -> Result<&'a Path, LayoutError> {
+    let mut file = File::open(from).map_err(LayoutError::io("open", from))?;
+    io::copy(&mut file, out).map_err(|source| LayoutError::Copy {
+        from: from.to_owned(),
+        to: to.to_owned(),
+        source,
+    })?;
+    Ok(from)
 }

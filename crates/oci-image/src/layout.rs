@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -37,6 +37,16 @@ pub enum LayoutError {
         action: &'static str,
         /// The file or directory.
         path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A blob cannot be copied; `source` says whether reading or writing failed.
+    #[error("cannot copy {} to {}", from.display(), to.display())]
+    Copy {
+        /// The blob.
+        from: PathBuf,
+        /// The output.
+        to: PathBuf,
         /// The cause.
         source: io::Error,
     },
@@ -90,61 +100,46 @@ impl LayoutError {
 
 /// Writes an image layout into the directory `dir`.
 ///
-/// A directory that does not exist or is empty appears complete or not at all. In one that holds
-/// something already, for example an earlier layout, blobs are added, and `index.json` is replaced
-/// last and at once; everything else stays, as with the reference.
+/// A directory that does not exist appears complete or not at all. In one that exists, for example with an
+/// earlier layout, blobs are added, and `index.json` is replaced last and at once; everything else stays, as
+/// with the reference.
 ///
 /// # Errors
-/// When the file system refuses, or a blob does not have its digest. `dir` is then as it was.
+/// When the file system refuses, or a blob does not have its digest. What `dir` held is then still there.
 pub fn write_layout(dir: &Path, index: &ImageIndex) -> Result<(), LayoutError> {
     // Follow a link to a directory, and give `.` a name and a parent.
-    let dir = &match fs::canonicalize(dir) {
-        Ok(real) => real,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => dir.to_owned(),
+    let dir = match fs::canonicalize(dir) {
+        Ok(dir) => dir,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return write_new(dir, index),
         Err(error) => return Err(LayoutError::io("open", dir)(error)),
     };
-    if is_absent_or_empty(dir)? && write_at_once(dir, index)? {
-        return Ok(());
-    }
-    let stage = stage_in(dir).map_err(LayoutError::io("write into", dir))?;
-    fill(stage.path(), index)?;
-    move_into(stage.path(), dir)
-}
-
-fn is_absent_or_empty(dir: &Path) -> Result<bool, LayoutError> {
-    match fs::read_dir(dir) {
-        Ok(mut entries) => Ok(entries.next().is_none()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(LayoutError::io("list", dir)(error)),
-    }
-}
-
-/// Makes the layout beside `dir` and renames it. Returns false, and has done nothing, when that is not
-/// possible: the parent may not be writable, or `dir` may be a mount point.
-fn write_at_once(dir: &Path, index: &ImageIndex) -> Result<bool, LayoutError> {
-    let parent = parent(dir);
-    let existing = fs::metadata(dir).ok();
-    let stage = match stage_in(parent) {
-        Ok(stage) => stage,
-        Err(_) if existing.is_some() => return Ok(false),
-        Err(error) => return Err(LayoutError::io("write into", parent)(error)),
+    // Beside the output where possible, so that a kill leaves nothing in it.
+    let beside = parent(&dir);
+    let stage = match same_device(beside, &dir)
+        .and_then(|same| if same { stage_in(beside) } else { stage_in(&dir) })
+    {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => stage_in(&dir),
+        other => other,
     };
+    let stage = stage.map_err(LayoutError::io("write into", &dir))?;
     fill(stage.path(), index)?;
-    if let Some(existing) = &existing {
-        let set = fs::set_permissions(stage.path(), existing.permissions());
-        set.map_err(LayoutError::io("set permissions of", stage.path()))?;
-    }
-    let result = fs::rename(stage.path(), dir);
-    if result.is_ok() {
-        // The directory has another name now: nothing is left to clean up.
-        let _ = stage.keep();
-        sync_dir(parent)?;
-        return Ok(true);
-    }
-    match result {
-        Err(_) if existing.is_some() => Ok(false),
-        other => other.map(|()| true).map_err(LayoutError::io("create", dir)),
-    }
+    move_into(stage.path(), &dir)
+}
+
+/// Makes the layout beside `dir` and renames it.
+fn write_new(dir: &Path, index: &ImageIndex) -> Result<(), LayoutError> {
+    let parent = parent(dir);
+    let stage = stage_in(parent).map_err(LayoutError::io("write into", parent))?;
+    fill(stage.path(), index)?;
+    fs::rename(stage.path(), dir).map_err(LayoutError::io("create", dir))?;
+    // The directory has another name now: nothing is left to clean up.
+    let _ = stage.keep();
+    sync_dir(parent)
+}
+
+/// Returns whether files can be renamed from `a` to `b`.
+fn same_device(a: &Path, b: &Path) -> io::Result<bool> {
+    Ok(fs::metadata(a)?.dev() == fs::metadata(b)?.dev())
 }
 
 fn stage_in(dir: &Path) -> io::Result<TempDir> {
@@ -198,7 +193,7 @@ fn write_blob(path: &Path, descriptor: &Descriptor, source: &BlobSource) -> Resu
             .map_err(write);
     }
     let file = File::create_new(path).map_err(LayoutError::io("create", path))?;
-    source.copy_to(descriptor, &file)?;
+    source.copy_to(descriptor, &file, path)?;
     file.sync_all().map_err(write)
 }
 

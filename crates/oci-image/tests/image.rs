@@ -249,6 +249,16 @@ fn a_layout_appears_where_nothing_or_an_empty_directory_was() {
 }
 
 #[test]
+fn an_empty_directory_stays_the_same_directory() {
+    use std::os::unix::fs::MetadataExt;
+    let tmp = tempfile::tempdir().unwrap();
+    let before = fs::metadata(tmp.path()).unwrap().ino();
+    oci_image::write_layout(tmp.path(), &index(&["amd64"])).unwrap();
+    // A shell whose working directory it is must see the layout.
+    assert_eq!(fs::metadata(tmp.path()).unwrap().ino(), before);
+}
+
+#[test]
 fn a_second_layout_replaces_the_index_and_keeps_other_files() {
     let tmp = tempfile::tempdir().unwrap();
     oci_image::write_layout(tmp.path(), &index(&["amd64"])).unwrap();
