@@ -231,7 +231,9 @@ fn inspect_class<Elf: FileHeader<Endian = object::Endianness>>(
     let flags = GLIBC | machine_flags(header.e_machine(endian), header.e_flags(endian), entry_size == 16)?;
     let sections = header.sections(endian, data).ok()?;
     // Like the Go tool, look for the section and not for the program header.
-    let dynamic = sections.iter().find(|section| section.sh_type(endian) == elf::SHT_DYNAMIC);
+    let dynamic = sections
+        .iter()
+        .find(|section| section.sh_type(endian) == elf::SHT_DYNAMIC);
     let Some(section) = dynamic else {
         return Some((flags, Vec::new()));
     };
@@ -352,7 +354,11 @@ mod tests {
             ("\\*", "*", true),
         ];
         for (pattern, name, does) in table {
-            assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), does, "{pattern} {name}");
+            assert_eq!(
+                matches(pattern.as_bytes(), name.as_bytes()),
+                does,
+                "{pattern} {name}"
+            );
         }
     }
 
@@ -361,10 +367,16 @@ mod tests {
         let mut tree = Tree::new();
         tree.mkdir_all("etc/ld.so.conf.d", 0o755).unwrap();
         let files = [
-            ("etc/ld.so.conf", "# libraries\n/opt/lib # ours\n/opt/lib\n\ninclude /etc/ld.so.conf.d/*.conf\n/never\n"),
+            (
+                "etc/ld.so.conf",
+                "# libraries\n/opt/lib # ours\n/opt/lib\n\ninclude /etc/ld.so.conf.d/*.conf\n/never\n",
+            ),
             ("etc/ld.so.conf.d/b.conf", "/b\n"),
             ("etc/ld.so.conf.d/a.conf", "/a\n/opt/lib\n"),
-            ("etc/ld.so.conf.d/loop.conf", "include /etc/ld.so.conf.d/loop.conf\n"),
+            (
+                "etc/ld.so.conf.d/loop.conf",
+                "include /etc/ld.so.conf.d/loop.conf\n",
+            ),
             ("etc/ld.so.conf.d/README", "/readme\n"),
         ];
         for (path, content) in files {
@@ -377,7 +389,10 @@ mod tests {
 
     #[test]
     fn a_cache_holds_offsets_into_its_strings() {
-        let library = Library { flags: 0x0303, path: "/lib/libc.so.6".to_owned() };
+        let library = Library {
+            flags: 0x0303,
+            path: "/lib/libc.so.6".to_owned(),
+        };
         let cache = write(&[library]);
         assert_eq!(cache.len(), 96);
         assert_eq!(&cache[..20], b"glibc-ld.so.cache1.1");
