@@ -56,23 +56,18 @@ impl Dependency {
         if text.len() > u16::MAX as usize {
             return fail("it is longer than 65535 bytes");
         }
-        if text.bytes().any(|byte| byte.is_ascii_whitespace() || byte == 0) {
+        let bytes = text.as_bytes();
+        if bytes.iter().any(|byte| byte.is_ascii_whitespace() || *byte == 0) {
             return fail("it contains white space");
         }
+        let is_operator = |byte: u8| matches!(byte, b'=' | b'<' | b'>' | b'~');
         let start = usize::from(text.starts_with('!'));
-        let end = |from: usize, stops: &str| {
-            text[from..]
-                .find(|c| stops.contains(c))
-                .map_or(text.len(), |offset| from + offset)
-        };
-        let name_end = end(start, "@=<>~");
+        let name_end = find(bytes, start, |byte| byte == b'@' || is_operator(byte));
         if name_end == start {
             return fail("it has no name");
         }
-        let operator_end = text[name_end..]
-            .find(|c| !"=<>~".contains(c))
-            .map_or(text.len(), |offset| name_end + offset);
-        let version_end = end(operator_end, "@");
+        let operator_end = find(bytes, name_end, |byte| !is_operator(byte));
+        let version_end = find(bytes, operator_end, |byte| byte == b'@');
         let constraint = match &text[name_end..operator_end] {
             "" => None,
             operator => match Comparator::from_operator(operator) {
@@ -174,6 +169,12 @@ impl Comparator {
             Self::Checksum => false,
         }
     }
+}
+
+/// The place of the first byte from `start` on that is asked for, or the end.
+fn find(bytes: &[u8], start: usize, is_wanted: impl Fn(u8) -> bool) -> usize {
+    let offset = bytes[start..].iter().position(|byte| is_wanted(*byte));
+    offset.map_or(bytes.len(), |offset| start + offset)
 }
 
 fn range(range: &Range<u32>) -> Range<usize> {
