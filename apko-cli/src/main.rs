@@ -1,3 +1,49 @@
-//! The `apko` command.
+//! The `apko` command: command line in, stages of the `apko` crate, text out.
 
-fn main() {}
+mod args;
+mod build;
+mod failure;
+mod questions;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use cli_support::{EXIT_DONE, EXIT_USAGE, Steps, Verbosity};
+
+use crate::args::{Cli, Command};
+use crate::failure::{Failure, Outcome};
+
+fn main() -> ExitCode {
+    // Clap ends the program itself: status 2 for a wrong command line, 0 for `--help`.
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::from(EXIT_DONE),
+        Err(failure) => {
+            cli_support::print_error(&failure.text);
+            ExitCode::from(failure.status)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Outcome {
+    let verbosity = match cli.quiet {
+        true => Verbosity::Quiet,
+        false => Verbosity::from_log_level(&cli.log_level).map_err(|text| Failure {
+            text: format!("--log-level: {text}"),
+            status: EXIT_USAGE,
+        })?,
+    };
+    if let Some(directory) = &cli.workdir {
+        std::env::set_current_dir(directory)
+            .map_err(|error| Failure::usage(format!("--workdir {}: {error}", directory.display())))?;
+    }
+    let steps = Steps::new(verbosity);
+    match cli.command {
+        Command::Build(arguments) => build::build(&arguments, &steps),
+        Command::Lock(arguments) => questions::lock(&arguments, &steps),
+        Command::ShowConfig(arguments) => questions::show_config(&arguments),
+        Command::ShowPackages(arguments) => questions::show_packages(&arguments, &steps),
+        Command::Dot(arguments) => questions::dot(&arguments, &steps),
+        Command::Version(arguments) => questions::version(&arguments),
+    }
+}

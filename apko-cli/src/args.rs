@@ -1,0 +1,243 @@
+//! The command line: the names, types and defaults of the Go tool's flags.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+/// Builds OCI images out of apk packages.
+///
+/// Packages are fetched, verified and laid into a file tree; none of their scripts run, so that the same
+/// inputs give the same bytes.
+#[derive(Debug, Parser)]
+#[command(
+    name = "apko",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// How much is said: debug, info, warn or error
+    #[arg(long, global = true, default_value = "INFO", value_name = "LEVEL")]
+    pub(crate) log_level: String,
+
+    /// Says nothing but errors and the result
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+
+    /// The directory to work in
+    #[arg(long, short = 'C', global = true, value_name = "DIR")]
+    pub(crate) workdir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Builds an image from a configuration
+    #[command(after_help = BUILD_EXAMPLES)]
+    Build(Build),
+    /// Writes down the exact packages of a configuration
+    #[command(after_help = "Example:\n  apko lock web.yaml            # writes web.lock.json")]
+    Lock(Lock),
+    /// Shows a configuration with everything it includes
+    #[command(after_help = "Example:\n  apko show-config web.yaml")]
+    ShowConfig(ShowConfig),
+    /// Shows the packages that a configuration installs, in the order of installation
+    #[command(after_help = SHOW_PACKAGES_FORMATS)]
+    ShowPackages(ShowPackages),
+    /// Draws the packages of a configuration as a graph in the DOT language
+    #[command(after_help = "Example:\n  apko dot web.yaml | dot -Tsvg > web.svg")]
+    Dot(Dot),
+    /// Shows the version
+    Version(Version),
+}
+
+const BUILD_EXAMPLES: &str = "\
+Examples:
+  apko build web.yaml web:1.0 web.tar              # an archive for `docker load`
+  apko build web.yaml web:1.0 out/                 # an OCI layout, if the directory exists
+  apko build --arch x86_64,aarch64 web.yaml web:1.0 web.tar
+
+The image's digest is printed to standard output. Exit status: 0 built, 1 the work failed,
+2 the command line or the configuration is wrong.";
+
+const SHOW_PACKAGES_FORMATS: &str = "\
+Formats:
+  name-version           NAME VERSION (the default)
+  name-version-source    NAME VERSION SOURCE
+  name=version           NAME=VERSION
+  name=version-source    NAME=VERSION SOURCE
+  name-(version)         NAME (VERSION)
+  name-(version)-source  NAME (VERSION) SOURCE
+  packagelock            - NAME=VERSION
+  packagelock-source     - NAME=VERSION # SOURCE
+Any other text is a template with {{ .Name }}, {{ .Version }} and {{ .Source }}.";
+
+/// Where packages come from, beside the configuration.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Sources {
+    /// Further keys to trust
+    #[arg(long, short, value_delimiter = ',', value_name = "KEY")]
+    pub(crate) keyring_append: Vec<String>,
+    /// Further repositories for the build alone
+    #[arg(long, short, value_delimiter = ',', value_name = "REPOSITORY")]
+    pub(crate) build_repository_append: Vec<String>,
+    /// Further repositories, listed in the image
+    #[arg(long, short, value_delimiter = ',', value_name = "REPOSITORY")]
+    pub(crate) repository_append: Vec<String>,
+    /// The directory of the cache of packages and indexes
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cache_dir: Option<PathBuf>,
+    /// Uses no network
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+/// What archives may hold at most, in bytes; -1 lifts a limit.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Limits {
+    /// The largest inflated control section
+    #[arg(
+        long,
+        default_value_t = 10_485_760,
+        allow_negative_numbers = true,
+        value_name = "BYTES"
+    )]
+    pub(crate) max_apk_control_size: i64,
+    /// The largest inflated data section
+    #[arg(
+        long,
+        default_value_t = 17_179_869_184,
+        allow_negative_numbers = true,
+        value_name = "BYTES"
+    )]
+    pub(crate) max_apk_data_size: i64,
+    /// The largest inflated index
+    #[arg(
+        long,
+        default_value_t = 314_572_800,
+        allow_negative_numbers = true,
+        value_name = "BYTES"
+    )]
+    pub(crate) max_apkindex_decompressed_size: i64,
+    /// The largest answer of a server
+    #[arg(
+        long,
+        default_value_t = 8_589_934_592,
+        allow_negative_numbers = true,
+        value_name = "BYTES"
+    )]
+    pub(crate) max_http_response_size: i64,
+}
+
+/// The architectures to work for.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Archs {
+    /// Architectures, `host` or `all`; those of the configuration if not given, all if it has none
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) arch: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Build {
+    /// The image configuration
+    pub(crate) config: PathBuf,
+    /// The image's name and tag
+    pub(crate) tag: String,
+    /// An existing directory for an OCI layout, else the archive to write
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) sources: Sources,
+    #[command(flatten)]
+    pub(crate) archs: Archs,
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+    /// Further packages to install
+    #[arg(long, short, value_delimiter = ',', value_name = "PACKAGE")]
+    pub(crate) package_append: Vec<String>,
+    /// Annotations to add, KEY:VALUE
+    #[arg(long, value_delimiter = ',', value_name = "KEY:VALUE")]
+    pub(crate) annotations: Vec<String>,
+    /// The time of the image (RFC 3339), unless a package is newer
+    #[arg(long, value_name = "TIME")]
+    pub(crate) build_date: Option<String>,
+    /// Where to look for files that are not in the working directory
+    #[arg(long, value_delimiter = ',', value_name = "DIR")]
+    pub(crate) include_paths: Vec<PathBuf>,
+    /// Takes indexes whose signature is missing or wrong
+    #[arg(long)]
+    pub(crate) ignore_signatures: bool,
+    /// Whether to write software bills of materials
+    #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
+    pub(crate) sbom: bool,
+    /// The directory for them; the working directory if not given
+    #[arg(long, value_name = "DIR")]
+    pub(crate) sbom_path: Option<PathBuf>,
+    /// Their formats; `spdx` is the only one
+    #[arg(long, value_delimiter = ',', default_value = "spdx", value_parser = ["spdx"])]
+    pub(crate) sbom_formats: Vec<String>,
+    /// Whether to look up the version control's URL
+    #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
+    pub(crate) vcs: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Lock {
+    /// The image configuration
+    pub(crate) config: PathBuf,
+    #[command(flatten)]
+    pub(crate) sources: Sources,
+    #[command(flatten)]
+    pub(crate) archs: Archs,
+    /// The file to write; CONFIG with the ending `.lock.json` if not given
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Where to look for files that are not in the working directory
+    #[arg(long, value_delimiter = ',', value_name = "DIR")]
+    pub(crate) include_paths: Vec<PathBuf>,
+    /// Takes indexes whose signature is missing or wrong
+    #[arg(long)]
+    pub(crate) ignore_signatures: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowConfig {
+    /// The image configuration
+    pub(crate) config: PathBuf,
+    #[command(flatten)]
+    pub(crate) sources: Sources,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowPackages {
+    /// The image configuration
+    pub(crate) config: PathBuf,
+    #[command(flatten)]
+    pub(crate) sources: Sources,
+    #[command(flatten)]
+    pub(crate) archs: Archs,
+    /// How to show a package
+    #[arg(long, default_value = "name-version")]
+    pub(crate) format: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Dot {
+    /// The image configuration
+    pub(crate) config: PathBuf,
+    #[command(flatten)]
+    pub(crate) sources: Sources,
+    #[command(flatten)]
+    pub(crate) archs: Archs,
+    /// Draws one edge to each package only
+    #[arg(long, short = 'S')]
+    pub(crate) spanning_tree: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Version {
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}

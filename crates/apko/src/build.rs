@@ -1,0 +1,320 @@
+//! From a configuration to an image, stage after stage.
+
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use apk_repository::RepositoryError;
+use apk_rootfs::installed_db::InstalledPackage;
+use apk_types::Arch;
+use oci_image::{
+    Annotations, BlobSource, Compression, Image, ImageIndex, ImageSpec, Layer, LayerError, LayerWriter,
+    Platform, Tag, Timestamp,
+};
+
+use crate::config::ImageConfiguration;
+use crate::install::{InstallRequest, InstallationError, Root, fetch, install};
+use crate::resolve::{Additions, Policy, Repositories, ResolveError, lock_configurations, sorted, world};
+use crate::sbom::{self, SbomError, SbomFile};
+
+/// What to build.
+#[derive(Clone, Debug)]
+pub struct BuildRequest<'a> {
+    /// The configuration, complete; annotations of the command line are in it.
+    pub configuration: &'a ImageConfiguration,
+    /// What the command line adds.
+    pub additions: &'a Additions,
+    /// The architectures to build for.
+    pub archs: &'a [Arch],
+    /// How careful to be.
+    pub policy: &'a Policy,
+    /// The image's name, which SBOMs mention.
+    pub tag: &'a Tag,
+    /// The time of the image, whatever is in it, in seconds since 1970: `SOURCE_DATE_EPOCH`.
+    pub source_date_epoch: Option<i64>,
+    /// The time of the image unless a package is newer.
+    pub build_date: &'a Timestamp,
+    /// Whether to make SBOMs.
+    pub sboms: bool,
+    /// Where layers are kept until the image is written.
+    pub spool: &'a Path,
+}
+
+/// What was built.
+#[derive(Debug)]
+pub struct Built {
+    /// The image, its layers in temporary files.
+    pub index: ImageIndex,
+    /// The SBOMs: one for each architecture, and one for the index.
+    pub sboms: Vec<SbomFile>,
+}
+
+/// What happens during a build, for those who watch.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// All architectures' packages are known.
+    Resolved {
+        /// Each architecture and its number of packages.
+        packages: &'a [(Arch, usize)],
+        /// Repositories that have no index for an architecture.
+        without_index: &'a [(Arch, String)],
+    },
+    /// An architecture's packages are there and verified.
+    Fetched {
+        /// The architecture.
+        arch: Arch,
+        /// How many packages.
+        packages: usize,
+        /// Their size in bytes.
+        bytes: u64,
+    },
+    /// An architecture's image is made.
+    Built {
+        /// The architecture.
+        arch: Arch,
+        /// The size of the layers in bytes, uncompressed.
+        bytes: u64,
+        /// The size of the layers in bytes, compressed.
+        compressed: u64,
+    },
+    /// Something was passed over.
+    Warning(String),
+}
+
+/// Why an image could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The packages could not be found.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// A package could not be had.
+    #[error(transparent)]
+    Fetch(#[from] RepositoryError),
+    /// The file tree could not be made.
+    #[error(transparent)]
+    Install(#[from] InstallationError),
+    /// The layer could not be written.
+    #[error("the layer for {arch}: {source}")]
+    Layer {
+        /// The architecture.
+        arch: Arch,
+        /// What is wrong.
+        source: LayerError,
+    },
+    /// A temporary file could not be made.
+    #[error("{}: {source}", path.display())]
+    Spool {
+        /// The directory it was to be in.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A document of the image cannot be written as JSON.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// A command cannot be split as a shell would.
+    #[error("`{key}: {command}` cannot be split into words: a quote or an escape is not closed")]
+    Command {
+        /// The key of the configuration.
+        key: &'static str,
+        /// Its value.
+        command: String,
+    },
+    /// A time is out of range.
+    #[error("{0} seconds since 1970 is not a time that an image can have")]
+    Time(i64),
+    /// The SBOM could not be made.
+    #[error(transparent)]
+    Sbom(#[from] SbomError),
+    /// The configuration asks for what is not there yet.
+    #[error("`{0}` in an image configuration is not supported yet")]
+    Unsupported(&'static str),
+}
+
+/// Builds an image for each architecture, and the index over them.
+pub fn build(request: &BuildRequest<'_>, watch: &mut dyn FnMut(Event<'_>)) -> Result<Built, BuildError> {
+    refuse_unsupported(request.configuration)?;
+    let repositories = Repositories::open(
+        request.configuration,
+        request.additions,
+        request.archs,
+        request.policy,
+    )?;
+    let locked = lock_configurations(
+        request.configuration,
+        request.additions,
+        request.archs,
+        &repositories,
+    )?;
+    let mut resolutions = Vec::new();
+    for (arch, configuration) in &locked {
+        let world = world(configuration, request.additions);
+        resolutions.extend(repositories.resolve(&world, &[*arch], false)?);
+    }
+    let counts: Vec<(Arch, usize)> = resolutions
+        .iter()
+        .map(|one| (one.arch, one.packages.len()))
+        .collect();
+    let without_index: Vec<(Arch, String)> = repositories
+        .without_index
+        .iter()
+        .flat_map(|(arch, locations)| locations.iter().map(|location| (*arch, location.to_string())))
+        .collect();
+    watch(Event::Resolved {
+        packages: &counts,
+        without_index: &without_index,
+    });
+
+    let (mut images, mut sboms) = (Vec::new(), Vec::new());
+    let mut newest = (request.build_date.clone(), request.build_date.unix_seconds());
+    for resolution in &resolutions {
+        let arch = resolution.arch;
+        let packages = fetch(resolution, repositories.trust())?;
+        let bytes = packages.iter().map(|package| package.file.len() as u64).sum();
+        watch(Event::Fetched {
+            arch,
+            packages: packages.len(),
+            bytes,
+        });
+
+        let configuration = &locked[&arch];
+        let install_request = InstallRequest {
+            configuration,
+            arch,
+            repositories: &repositories,
+            world: &world(configuration, request.additions),
+            listed_repositories: &request.additions.repositories,
+            script_time: request
+                .source_date_epoch
+                .unwrap_or(request.build_date.unix_seconds()),
+        };
+        let root = install(&install_request, &packages)?;
+        let created = created(request, &root.packages)?;
+        let (layer, blob) = write_layer(&root, arch, request.spool)?;
+        watch(Event::Built {
+            arch,
+            bytes: layer.uncompressed_size,
+            compressed: layer.descriptor.size,
+        });
+        let spec = image_spec(&root.configuration, arch, created.clone())?;
+        let image = Image::new(&spec, vec![(layer, blob)], None)?;
+        if request.sboms {
+            let (file, warnings) =
+                sbom::image(&root, arch, &image, request.tag, &created, request.configuration)?;
+            sboms.push(file);
+            warnings
+                .into_iter()
+                .for_each(|warning| watch(Event::Warning(warning)));
+        }
+        if created.unix_seconds() > newest.1 {
+            newest = (created.clone(), created.unix_seconds());
+        }
+        images.push(image);
+    }
+    let index = ImageIndex::new(images, &annotations(request.configuration), &newest.0)?;
+    if request.sboms {
+        sboms.push(sbom::index(
+            &index,
+            request.tag,
+            &newest.0,
+            request.configuration,
+        )?);
+    }
+    Ok(Built { index, sboms })
+}
+
+fn refuse_unsupported(configuration: &ImageConfiguration) -> Result<(), BuildError> {
+    let asked = [
+        ("contents.baseimage", configuration.contents.baseimage.is_some()),
+        (
+            "layering",
+            configuration
+                .layering
+                .as_ref()
+                .is_some_and(|layering| *layering != Default::default()),
+        ),
+        ("format: erofs", configuration.format == "erofs"),
+    ];
+    match asked.into_iter().find(|(_, asked)| *asked) {
+        Some((key, _)) => Err(BuildError::Unsupported(key)),
+        None => Ok(()),
+    }
+}
+
+/// The time of an image: `SOURCE_DATE_EPOCH`, else the newest of the build date and the packages.
+fn created(request: &BuildRequest<'_>, packages: &[InstalledPackage]) -> Result<Timestamp, BuildError> {
+    let time = |seconds| Timestamp::from_unix(seconds).ok_or(BuildError::Time(seconds));
+    if let Some(seconds) = request.source_date_epoch {
+        return time(seconds);
+    }
+    match packages
+        .iter()
+        .filter_map(|package| package.record.build_time)
+        .max()
+    {
+        Some(newest) if newest > request.build_date.unix_seconds() => time(newest),
+        _ => Ok(request.build_date.clone()),
+    }
+}
+
+/// Writes a tree as one layer into a temporary file.
+pub fn write_layer(root: &Root, arch: Arch, spool: &Path) -> Result<(Layer, BlobSource), BuildError> {
+    let failed = |source| BuildError::Spool {
+        path: spool.to_owned(),
+        source,
+    };
+    let layer = |source| BuildError::Layer { arch, source };
+    let (file, path) = tempfile::NamedTempFile::new_in(spool)
+        .map_err(failed)?
+        .into_parts();
+    let out = BufWriter::with_capacity(1 << 20, file);
+    let mut writer = LayerWriter::new(out, Compression::default()).map_err(layer)?;
+    for member in root.tree.walk() {
+        writer
+            .append(&member.entry.header, &member.entry.content)
+            .map_err(layer)?;
+    }
+    let (finished, mut out) = writer.finish().map_err(layer)?;
+    out.flush().map_err(failed)?;
+    Ok((finished, path.into()))
+}
+
+fn image_spec(
+    configuration: &ImageConfiguration,
+    arch: Arch,
+    created: Timestamp,
+) -> Result<ImageSpec, BuildError> {
+    let platform = arch.platform();
+    let mut spec = ImageSpec::new(Platform::linux(platform.architecture), created);
+    spec.platform.variant = platform.variant.unwrap_or_default().to_owned();
+    let entrypoint = &configuration.entrypoint;
+    spec.entrypoint = match entrypoint.shell_fragment.as_str() {
+        "" => split("entrypoint.command", &entrypoint.command)?,
+        fragment => oci_image::shell_entrypoint(fragment),
+    };
+    spec.cmd = split("cmd", &configuration.cmd)?;
+    spec.environment = configuration.environment.clone();
+    spec.user = configuration.accounts.run_as.clone();
+    spec.working_dir = configuration.work_dir.clone();
+    spec.volumes = Some(sorted([&configuration.volumes])).filter(|volumes| !volumes.is_empty());
+    spec.stop_signal = configuration.stop_signal.clone();
+    spec.annotations = annotations(configuration);
+    Ok(spec)
+}
+
+fn split(key: &'static str, command: &str) -> Result<Vec<String>, BuildError> {
+    shlex::split(command).ok_or_else(|| BuildError::Command {
+        key,
+        command: command.to_owned(),
+    })
+}
+
+/// The configuration's annotations; `vcs-url` gives those of source and revision where it has both.
+fn annotations(configuration: &ImageConfiguration) -> Annotations {
+    let source = configuration.vcs_url.split_once('@');
+    Annotations {
+        custom: configuration.annotations.clone(),
+        source: source.map(|(url, revision)| (url.to_owned(), revision.to_owned())),
+    }
+}

@@ -1,0 +1,242 @@
+//! From packages to the file tree of an image.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use apk_package::VerifiedPackage;
+use apk_repository::{RepositoryError, Trust, read_package};
+use apk_rootfs::accounts::{self, AccountsError, PasswdEntry};
+use apk_rootfs::installed_db::InstalledPackage;
+use apk_rootfs::paths::{self, Action, Mutation, MutationError};
+use apk_rootfs::{InstallError, Installation, Package, Tree, TreeError, busybox, devices, ldso};
+use apk_types::{Arch, PackageRecord};
+use bytes::Bytes;
+
+use crate::config::{ImageConfiguration, PathMutation};
+use crate::resolve::{Repositories, Resolution, ResolvedPackage, sorted};
+
+/// A package that was fetched and verified.
+#[derive(Clone, Debug)]
+pub struct FetchedPackage {
+    /// What its own `.PKGINFO` says, with its checksum and size.
+    pub record: PackageRecord,
+    /// Its contents.
+    pub contents: VerifiedPackage,
+    /// The bytes of its file.
+    pub file: Bytes,
+}
+
+/// An image's file tree, complete.
+#[derive(Debug)]
+pub struct Root {
+    /// The tree.
+    pub tree: Tree,
+    /// What is installed in it, in the order of installation.
+    pub packages: Vec<InstalledPackage>,
+    /// The configuration it was made by, `run-as` as a number.
+    pub configuration: ImageConfiguration,
+}
+
+/// Why a file tree could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InstallationError {
+    /// A package does not go into the tree.
+    #[error(transparent)]
+    Package(#[from] InstallError),
+    /// The accounts cannot be written.
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
+    /// A path of the configuration cannot be made.
+    #[error(transparent)]
+    Path(#[from] MutationError),
+    /// A file that every image has cannot be written.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// The image is to run as a user that it does not have.
+    #[error("`run-as: {0}`: the image has no user of that name")]
+    RunAs(String),
+    /// The configuration cannot be written as JSON.
+    #[error("/etc/apko.json: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// Fetches and verifies packages, several at a time. The order is kept; of several errors the first in that order
+/// is returned.
+pub fn fetch(resolution: &Resolution, trust: &Trust) -> Result<Vec<FetchedPackage>, RepositoryError> {
+    let packages = &resolution.packages;
+    let next = AtomicUsize::new(0);
+    let fetched = Mutex::new(BTreeMap::new());
+    let work = || {
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(package) = packages.get(index) else { break };
+            let result = fetch_one(package, resolution.arch, trust);
+            fetched
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(index, result);
+        }
+    };
+    let threads = thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(packages.len());
+    thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(work);
+        }
+        work();
+    });
+    fetched
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner)
+        .into_values()
+        .collect()
+}
+
+fn fetch_one(
+    package: &ResolvedPackage,
+    arch: Arch,
+    trust: &Trust,
+) -> Result<FetchedPackage, RepositoryError> {
+    let (file, contents) = read_package(&package.location, arch, &package.record, trust)?;
+    let record = contents
+        .info
+        .to_record(contents.control_checksum, file.len() as u64);
+    Ok(FetchedPackage {
+        record,
+        contents,
+        file,
+    })
+}
+
+/// What [`install`] needs to know beside the packages.
+#[derive(Clone, Debug)]
+pub struct InstallRequest<'a> {
+    /// The configuration of this architecture, locked.
+    pub configuration: &'a ImageConfiguration,
+    /// The architecture.
+    pub arch: Arch,
+    /// The repositories, for their keys.
+    pub repositories: &'a Repositories,
+    /// The world to write down, and the repositories that the image lists.
+    pub world: &'a [String],
+    /// Repositories from the command line that the image lists too.
+    pub listed_repositories: &'a Vec<String>,
+    /// The time of scripts, in seconds since 1970.
+    pub script_time: i64,
+}
+
+/// Makes an image's file tree: packages, accounts, paths, links, caches and the database, in the order of the Go
+/// apko.
+pub fn install(request: &InstallRequest<'_>, packages: &[FetchedPackage]) -> Result<Root, InstallationError> {
+    let mut configuration = request.configuration.clone();
+    let mut tree = Tree::new();
+    apk_rootfs::initialize(&mut tree, request.arch)?;
+    for (name, pem) in request.repositories.keys() {
+        tree.write_file(&format!("etc/apk/keys/{name}"), pem.clone(), 0o644)?;
+    }
+    apk_rootfs::write_world(&mut tree, request.world)?;
+
+    let mut installation = Installation::new(tree);
+    for package in packages {
+        let package = Package {
+            record: &package.record,
+            control: &package.contents.control,
+            data: &package.contents.data,
+            triggers: &package.contents.info.triggers,
+        };
+        installation.install(&package, request.script_time)?;
+    }
+    let (mut tree, installed) = installation.finish(&[])?;
+    let packages: Vec<InstalledPackage> = installed.into_iter().map(|one| one.package).collect();
+    apk_rootfs::link_database(&mut tree, false)?;
+
+    let users = add_accounts(&mut tree, &configuration)?;
+    configuration.accounts.run_as = run_as(&configuration.accounts.run_as, &users)?;
+    let mut json = go_json::to_vec(&configuration)?;
+    json.push(b'\n');
+    tree.write_file("etc/apko.json", json, 0o444)?;
+    tree.chmod("etc/apko.json", 0o444)?;
+    paths::mutate(
+        &mut tree,
+        &configuration.paths.iter().map(mutation).collect::<Vec<_>>(),
+    )?;
+    busybox::link(&mut tree, &packages)?;
+    devices::add(&mut tree)?;
+    ldso::update(&mut tree)?;
+
+    let contents = &configuration.contents;
+    let listed = sorted([
+        &contents.repositories,
+        &contents.runtime_repositories,
+        request.listed_repositories,
+    ]);
+    apk_rootfs::write_repositories(&mut tree, &listed)?;
+    Ok(Root {
+        tree,
+        packages,
+        configuration,
+    })
+}
+
+fn add_accounts(
+    tree: &mut Tree,
+    configuration: &ImageConfiguration,
+) -> Result<Vec<PasswdEntry>, AccountsError> {
+    let groups: Vec<accounts::Group> = configuration
+        .accounts
+        .groups
+        .iter()
+        .map(|group| accounts::Group {
+            name: group.name.clone(),
+            gid: group.gid,
+            members: group.members.clone(),
+        })
+        .collect();
+    let users: Vec<accounts::User> = configuration
+        .accounts
+        .users
+        .iter()
+        .map(|user| accounts::User {
+            name: user.name.clone(),
+            uid: user.uid,
+            gid: user.gid,
+            shell: user.shell.clone(),
+            home: user.home.clone(),
+        })
+        .collect();
+    accounts::add(tree, &groups, &users)
+}
+
+/// The number of the user that containers run as; numbers, and what stands behind a `:`, stay as they are.
+fn run_as(wanted: &str, users: &[PasswdEntry]) -> Result<String, InstallationError> {
+    let name = wanted.split(':').next().unwrap_or_default();
+    match users.iter().find(|user| user.name == wanted) {
+        Some(user) => Ok(user.uid.to_string()),
+        None if name.bytes().all(|byte| byte.is_ascii_digit()) => Ok(wanted.to_owned()),
+        None if users.iter().any(|user| user.name == name) => Ok(wanted.to_owned()),
+        None => Err(InstallationError::RunAs(wanted.to_owned())),
+    }
+}
+
+fn mutation(mutation: &PathMutation) -> Mutation {
+    let source = || mutation.source.clone();
+    Mutation {
+        action: match mutation.kind.as_str() {
+            "directory" => Action::Directory,
+            "empty-file" => Action::EmptyFile,
+            "hardlink" => Action::Hardlink { source: source() },
+            "symlink" => Action::Symlink { source: source() },
+            // Validation has refused all other types.
+            _ => Action::Permissions,
+        },
+        path: mutation.path.clone(),
+        mode: mutation.permissions,
+        uid: mutation.uid,
+        gid: mutation.gid,
+        recursive: mutation.recursive,
+    }
+}

@@ -1,0 +1,343 @@
+//! From a configuration to the exact packages of each architecture.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use apk_package::{Keyring, Limits};
+use apk_repository::{Location, LocationError, RepositoryError, Trust, read_index, read_key};
+use apk_solver::{Conflict, Options, Repository, Sibling, Universe};
+use apk_types::{Arch, Dependency, DependencyError, PackageRecord};
+
+use crate::config::ImageConfiguration;
+use crate::unify::{Disagreement, Locked, Resolved, unify};
+
+/// What the command line adds to a configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Additions {
+    /// Paths of keys.
+    pub keys: Vec<String>,
+    /// Repositories for the build alone.
+    pub build_repositories: Vec<String>,
+    /// Repositories that the image lists too.
+    pub repositories: Vec<String>,
+    /// Packages.
+    pub packages: Vec<String>,
+}
+
+/// How careful to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// Takes indexes whose signature is missing or wrong.
+    pub ignore_signatures: bool,
+    /// The size in bytes that an index may inflate to.
+    pub index_limit: u64,
+    /// What a package may hold.
+    pub package_limits: Limits,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        let Trust {
+            index_limit,
+            package_limits,
+            ..
+        } = Trust::default();
+        Self {
+            ignore_signatures: false,
+            index_limit,
+            package_limits,
+        }
+    }
+}
+
+/// Why the packages of an image could not be found.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResolveError {
+    /// A package is not written as a dependency.
+    #[error(transparent)]
+    World(#[from] DependencyError),
+    /// A repository is not written as one.
+    #[error(transparent)]
+    Location(#[from] LocationError),
+    /// A key, an index or a package could not be had.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// A package is pinned to a tag that no repository has.
+    #[error("`{package}` is pinned to `@{tag}`, but no repository has that tag")]
+    UnknownTag {
+        /// The entry of the world.
+        package: String,
+        /// The tag.
+        tag: String,
+    },
+    /// No set of packages satisfies what is asked for.
+    #[error("for {arch}: {conflict}")]
+    Unsolvable {
+        /// The architecture.
+        arch: Arch,
+        /// Who wants what, and why it cannot be.
+        conflict: Box<Conflict>,
+        /// Repositories that have no index for the architecture.
+        without_index: Vec<String>,
+    },
+    /// The architectures take different versions of what was asked for.
+    #[error(transparent)]
+    Disagreement(#[from] Disagreement),
+}
+
+/// A repository's packages for one architecture.
+#[derive(Clone, Debug)]
+struct RepositoryIndex {
+    location: Location,
+    packages: Vec<PackageRecord>,
+}
+
+/// The indexes that a configuration draws from, read and verified once.
+#[derive(Clone, Debug)]
+pub struct Repositories {
+    keys: BTreeMap<String, String>,
+    trust: Trust,
+    indexes: BTreeMap<Arch, Vec<RepositoryIndex>>,
+    /// The repositories without an index for an architecture. They are passed over, as a directory that a first
+    /// build is still to fill.
+    pub without_index: BTreeMap<Arch, Vec<Location>>,
+}
+
+/// A package that was chosen, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolvedPackage {
+    /// What the index says of it.
+    pub record: PackageRecord,
+    /// Its repository.
+    pub location: Location,
+}
+
+/// What was chosen for one architecture, in the order of installation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolution {
+    /// The architecture.
+    pub arch: Arch,
+    /// The packages.
+    pub packages: Vec<ResolvedPackage>,
+}
+
+impl Repositories {
+    /// Reads the keys, and the index of every repository that the configuration builds from, for each
+    /// architecture.
+    pub fn open(
+        configuration: &ImageConfiguration,
+        additions: &Additions,
+        archs: &[Arch],
+        policy: &Policy,
+    ) -> Result<Self, ResolveError> {
+        let contents = &configuration.contents;
+        let keys: BTreeMap<String, String> = sorted([&contents.keyring, &additions.keys])
+            .iter()
+            .map(|path| read_key(path))
+            .collect::<Result<_, _>>()?;
+        let mut keyring = Keyring::default();
+        for (name, pem) in &keys {
+            // `read_key` has read it as a key already.
+            let _ = keyring.insert_pem(name.as_str(), pem);
+        }
+        let trust = Trust {
+            keyring: (!policy.ignore_signatures).then_some(keyring),
+            index_limit: policy.index_limit,
+            package_limits: policy.package_limits,
+        };
+        let locations: Vec<Location> = sorted([
+            &contents.build_repositories,
+            &contents.repositories,
+            &additions.build_repositories,
+            &additions.repositories,
+        ])
+        .iter()
+        .map(|text| text.parse())
+        .collect::<Result<_, _>>()?;
+        let mut repositories = Self {
+            keys,
+            trust,
+            indexes: BTreeMap::new(),
+            without_index: BTreeMap::new(),
+        };
+        for arch in archs {
+            repositories.read(*arch, &locations)?;
+        }
+        Ok(repositories)
+    }
+
+    fn read(&mut self, arch: Arch, locations: &[Location]) -> Result<(), RepositoryError> {
+        let indexes = self.indexes.entry(arch).or_default();
+        for location in locations {
+            match read_index(location, arch, &self.trust)? {
+                Some(index) => {
+                    indexes.push(RepositoryIndex {
+                        location: location.clone(),
+                        packages: index.packages,
+                    });
+                }
+                None => self.without_index.entry(arch).or_default().push(location.clone()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The keys by file name, in PEM.
+    pub fn keys(&self) -> &BTreeMap<String, String> {
+        &self.keys
+    }
+
+    /// Whom packages are trusted to come from.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// Chooses the packages for each architecture. With `agreeing` only packages that every architecture has
+    /// count, which is how the Go apko keeps the architectures of an image at the same versions.
+    pub fn resolve(
+        &self,
+        world: &[String],
+        archs: &[Arch],
+        agreeing: bool,
+    ) -> Result<Vec<Resolution>, ResolveError> {
+        let world: Vec<Dependency> = world.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+        let sources: BTreeMap<Arch, Vec<String>> = archs
+            .iter()
+            .map(|arch| {
+                (
+                    *arch,
+                    self.index(*arch)
+                        .iter()
+                        .map(|one| one.location.directory(*arch))
+                        .collect(),
+                )
+            })
+            .collect();
+        let universes: BTreeMap<Arch, Universe<'_>> = archs
+            .iter()
+            .map(|arch| (*arch, self.universe(*arch, &sources[arch])))
+            .collect();
+        let resolve = |arch: &Arch| {
+            self.check_tags(&world, *arch)?;
+            let siblings: Vec<Sibling<'_>> = universes
+                .iter()
+                .filter(|_| agreeing)
+                .map(|(arch, universe)| Sibling {
+                    arch: arch.apk_name(),
+                    universe,
+                })
+                .collect();
+            let universe = &universes[arch];
+            let solution = universe
+                .solve(&world, &Options { siblings: &siblings })
+                .map_err(|conflict| self.unsolvable(*arch, conflict))?;
+            let place = |place: &apk_solver::PackageRef| ResolvedPackage {
+                record: self.index(*arch)[place.repository].packages[place.package].clone(),
+                location: self.index(*arch)[place.repository].location.clone(),
+            };
+            Ok(Resolution {
+                arch: *arch,
+                packages: solution.packages.iter().map(place).collect(),
+            })
+        };
+        archs.iter().map(resolve).collect()
+    }
+
+    fn index(&self, arch: Arch) -> &[RepositoryIndex] {
+        self.indexes.get(&arch).map_or(&[], Vec::as_slice)
+    }
+
+    fn universe<'a>(&'a self, arch: Arch, sources: &'a [String]) -> Universe<'a> {
+        let repositories: Vec<Repository<'_>> = self
+            .index(arch)
+            .iter()
+            .zip(sources)
+            .map(|(one, source)| Repository {
+                source,
+                tag: one.location.tag(),
+                packages: &one.packages,
+            })
+            .collect();
+        Universe::new(&repositories)
+    }
+
+    fn check_tags(&self, world: &[Dependency], arch: Arch) -> Result<(), ResolveError> {
+        let known: BTreeSet<&str> = self
+            .index(arch)
+            .iter()
+            .filter_map(|one| one.location.tag())
+            .collect();
+        let unknown = world
+            .iter()
+            .find_map(|entry| entry.pin().filter(|tag| !known.contains(tag)).zip(Some(entry)));
+        match unknown {
+            None => Ok(()),
+            Some((tag, entry)) => Err(ResolveError::UnknownTag {
+                package: entry.to_string(),
+                tag: tag.to_owned(),
+            }),
+        }
+    }
+
+    fn unsolvable(&self, arch: Arch, conflict: Box<Conflict>) -> ResolveError {
+        let without_index = self
+            .without_index
+            .get(&arch)
+            .into_iter()
+            .flatten()
+            .map(Location::to_string)
+            .collect();
+        ResolveError::Unsolvable {
+            arch,
+            conflict,
+            without_index,
+        }
+    }
+}
+
+/// What a configuration asks for, with what the command line adds: sorted, each once.
+pub fn world(configuration: &ImageConfiguration, additions: &Additions) -> Vec<String> {
+    sorted([&configuration.contents.packages, &additions.packages])
+}
+
+/// Resolves for all architectures together, and writes what was chosen into one configuration for each: its
+/// packages at exact versions, repositories and keys sorted and complete.
+pub fn lock_configurations(
+    configuration: &ImageConfiguration,
+    additions: &Additions,
+    archs: &[Arch],
+    repositories: &Repositories,
+) -> Result<BTreeMap<Arch, ImageConfiguration>, ResolveError> {
+    let world = world(&configuration.clone().with_service_bundle(), additions);
+    let resolved: Vec<Resolved> = repositories
+        .resolve(&world, archs, true)?
+        .iter()
+        .map(|one| Resolved::new(one.arch, one.packages.iter().map(|package| &package.record)))
+        .collect();
+    let Locked { by_arch, .. } = unify(&configuration.contents.packages, &resolved)?;
+    let lock = |arch: Arch| {
+        let mut locked = ImageConfiguration {
+            vcs_url: String::new(),
+            include: String::new(),
+            archs: vec![arch],
+            ..configuration.clone()
+        };
+        let contents = &mut locked.contents;
+        contents.build_repositories = sorted([&contents.build_repositories, &additions.build_repositories]);
+        contents.repositories = sorted([&contents.repositories, &additions.repositories]);
+        contents.keyring = sorted([&contents.keyring, &additions.keys]);
+        contents.packages = by_arch.get(&arch).cloned().unwrap_or_default();
+        (arch, locked.with_service_bundle())
+    };
+    Ok(archs.iter().copied().map(lock).collect())
+}
+
+pub(crate) fn sorted<const N: usize>(lists: [&Vec<String>; N]) -> Vec<String> {
+    lists
+        .into_iter()
+        .flatten()
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .cloned()
+        .collect()
+}
