@@ -101,10 +101,17 @@ pub fn add(
     if added.is_empty() {
         return Ok(());
     }
+    let mut bundles = Vec::new();
     for path in BUNDLES {
         let Some(content) = optional(tree, path)? else {
             continue;
         };
+        // One bundle may be a link to another.
+        let id = tree.lookup(path)?;
+        if bundles.contains(&id) {
+            continue;
+        }
+        bundles.push(id);
         let content = added.iter().fold(content, |mut content, (_, block)| {
             content.extend(block.encode().as_bytes());
             content.push(b'\n');

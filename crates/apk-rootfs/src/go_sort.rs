@@ -249,6 +249,26 @@ impl<T, F: Fn(&T, &T) -> bool> Sort<'_, T, F> {
 mod tests {
     use super::sort;
 
+    #[test]
+    fn equal_elements_lie_where_go_leaves_them() {
+        // Length, number of different keys, and a hash over the order that Go 1.26 makes of `i * 7919 % keys`.
+        let table: [(u64, u64, u64); 5] = [
+            (13, 3, 4802450384414380818),
+            (60, 7, 7525955582258415888),
+            (200, 20, 13455022621429645616),
+            (1000, 30, 1969226743664882982),
+            (1000, 500, 4986606033629418216),
+        ];
+        for (length, keys, wanted) in table {
+            let mut data: Vec<(u64, u64)> = (0..length).map(|i| (i * 7919 % keys, i)).collect();
+            sort(&mut data, |a, b| a.0 < b.0);
+            let hash = data
+                .iter()
+                .fold(0_u64, |hash, (_, i)| hash.wrapping_mul(31).wrapping_add(*i));
+            assert_eq!(hash, wanted, "{length} elements, {keys} keys");
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn it_sorts(mut data in proptest::collection::vec(0_u8..40, 0..600)) {

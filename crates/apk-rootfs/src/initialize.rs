@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use crate::devices::DEVICES;
 use crate::installed_db;
-use crate::tree::{Fault, Tree, TreeError};
+use crate::tree::{Fault, Tree, TreeError, normal};
 
 pub(crate) const SCRIPTS: &str = "usr/lib/apk/db/scripts.tar";
 pub(crate) const TRIGGERS: &str = "usr/lib/apk/db/triggers";
@@ -79,18 +79,7 @@ fn lines(lines: &[&str]) -> String {
 ///
 /// `merged_usr_below` says that a lower layer has `lib` as a link, so that this one must not have it as a directory.
 pub fn link_database(tree: &mut Tree, merged_usr_below: bool) -> Result<(), TreeError> {
-    let leads_to = |path: &str, target: &str| {
-        let link = tree.read_link(path).unwrap_or_default();
-        let mut parts: Vec<&str> = Vec::new();
-        for part in crate::tree::parts(link) {
-            if part == ".." {
-                parts.pop();
-            } else {
-                parts.push(part);
-            }
-        }
-        parts.join("/") == target
-    };
+    let leads_to = |path: &str, target: &str| tree.read_link(path).is_some_and(|link| normal(link) == target);
     if leads_to("lib", "usr/lib") || leads_to("lib/apk", "usr/lib/apk") {
         return Ok(());
     }

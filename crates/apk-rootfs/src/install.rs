@@ -217,9 +217,13 @@ impl Installation {
     }
 
     fn refused(&self, index: PackageIndex, path: &str, reason: &'static str) -> InstallError {
+        let path = match path.chars().any(char::is_control) {
+            true => path.escape_debug().to_string(),
+            false => path.to_owned(),
+        };
         InstallError::Refused {
             package: self.name(index),
-            path: path.to_owned(),
+            path,
             reason,
         }
     }

@@ -7,7 +7,7 @@ use object::elf;
 use object::read::elf::{Dyn as _, FileHeader, SectionHeader as _};
 
 use crate::go_sort;
-use crate::tree::{Content, Fault, Tree, TreeError, parts};
+use crate::tree::{Content, Fault, Tree, TreeError, normal, parts};
 
 const CONF: &str = "etc/ld.so.conf";
 const CACHE: &str = "etc/ld.so.cache";
@@ -61,11 +61,8 @@ fn configured(tree: &Tree, path: &str, depth: usize, out: &mut Vec<String>) -> R
                 }
                 return Ok(());
             }
-            Some(Directive::Directory(directory)) => {
-                if !out[first..].iter().any(|seen| seen == directory) {
-                    out.push(directory.to_owned());
-                }
-            }
+            Some(Directive::Directory(seen)) if out[first..].iter().any(|other| other == seen) => {}
+            Some(Directive::Directory(directory)) => out.push(directory.to_owned()),
         }
     }
     Ok(())
@@ -174,7 +171,7 @@ fn in_directory(tree: &Tree, directory: &str) -> Result<Vec<Library>, TreeError>
         Err(error) if error.fault == Fault::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    let directory = parts(directory).collect::<Vec<_>>().join("/");
+    let directory = normal(directory);
     let mut libraries = BTreeMap::new();
     for (name, _) in names.filter(|(name, _)| stem(name).is_some()) {
         let path = match directory.is_empty() {

@@ -474,3 +474,16 @@ impl Tree {
 pub(crate) fn parts(path: &str) -> impl DoubleEndedIterator<Item = &str> {
     path.split('/').filter(|part| !matches!(*part, "" | "."))
 }
+
+/// The path relative to the root without `.`, `..` and empty parts, resolved in the text alone.
+pub(crate) fn normal(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    for part in parts(path) {
+        if part == ".." {
+            kept.pop();
+        } else {
+            kept.push(part);
+        }
+    }
+    kept.join("/")
+}
