@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn equal_elements_lie_where_go_leaves_them() {
-        // Length, number of different keys, and a hash over the order that Go 1.26 makes of `i * 7919 % keys`.
+        // Length, number of different keys, and a hash over the order that Go makes of `i * 7919 % keys`.
         let table: [(u64, u64, u64); 5] = [
             (13, 3, 4802450384414380818),
             (60, 7, 7525955582258415888),

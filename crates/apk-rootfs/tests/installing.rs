@@ -61,9 +61,7 @@ fn install(packages: &[(PackageRecord, Vec<Entry>)]) -> Result<(Tree, Vec<Instal
 
 fn member(tree: &Tree, path: &str) -> Entry {
     let mut members = tree.walk().map(|member| member.entry);
-    members
-        .find(|entry| entry.header.path == path)
-        .unwrap_or_else(|| panic!("no {path}"))
+    members.find(|entry| entry.header.path == path).expect(path)
 }
 
 #[test]
