@@ -21,7 +21,16 @@ pub struct Script {
     /// The statements in order.
     pub statements: Vec<Statement>,
     /// The bodies of all here-documents; [`Redirect::heredoc`] is an index into it.
-    pub heredocs: Vec<Option<Word>>,
+    pub heredocs: Vec<HereDoc>,
+}
+
+/// The body of a here-document.
+#[derive(Debug, Clone, Default)]
+pub struct HereDoc {
+    /// Whether its delimiter is quoted, so that nothing in the text is expanded.
+    pub verbatim: bool,
+    /// The text; nothing when it is empty.
+    pub body: Option<Word>,
 }
 
 /// A command with its redirects, possibly negated, up to its `;` or `&`.
@@ -47,33 +56,33 @@ pub enum Command {
     /// `a=b name args`
     Simple(Simple),
     /// `{ list; }`
-    Block(Group),
+    Block(Box<Group>),
     /// `( list )`
-    Subshell(Group),
+    Subshell(Box<Group>),
     /// `if`
-    If(If),
+    If(Box<If>),
     /// `while` and `until`
-    While(While),
+    While(Box<While>),
     /// `for` and `select`
-    For(For),
+    For(Box<For>),
     /// `case`
-    Case(Case),
+    Case(Box<Case>),
     /// `a && b || c`, or `a | b |& c`
-    Chain(Chain),
+    Chain(Box<Chain>),
     /// A function definition.
-    Function(Function),
+    Function(Box<Function>),
     /// `(( expr ))`
-    Arithmetic(Arithmetic),
+    Arithmetic(Box<Arithmetic>),
     /// `[[ expr ]]`
-    Test(Test),
+    Test(Box<Test>),
     /// `declare`, `local`, `export` and their like
-    Declare(Declare),
+    Declare(Box<Declare>),
     /// `time`
-    Time(Time),
+    Time(Box<Time>),
     /// `coproc`
-    Coproc(Coproc),
+    Coproc(Box<Coproc>),
     /// `let`
-    Let(Let),
+    Let(Box<Let>),
 }
 
 /// A simple command.

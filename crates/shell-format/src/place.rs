@@ -1,6 +1,6 @@
 //! Where nodes start and end.
 
-use crate::ast::{Command, Pos, Redirect, Script, Simple, Statement, TestExpr, Word};
+use crate::ast::{Command, HereDoc, Pos, Redirect, Script, Simple, Statement, TestExpr, Word};
 
 impl Statement {
     pub(crate) fn new(pos: Pos) -> Self {
@@ -32,14 +32,18 @@ impl Statement {
 
 impl Redirect {
     fn end(&self, script: &Script) -> Pos {
-        script.heredoc(self).unwrap_or(&self.word).end()
+        script
+            .heredoc(self)
+            .and_then(|heredoc| heredoc.body.as_ref())
+            .unwrap_or(&self.word)
+            .end()
     }
 }
 
 impl Script {
-    /// The body of a here-document, unless it is empty.
-    pub(crate) fn heredoc(&self, redirect: &Redirect) -> Option<&Word> {
-        self.heredocs.get(redirect.heredoc?)?.as_ref()
+    /// The here-document of a redirect.
+    pub(crate) fn heredoc(&self, redirect: &Redirect) -> Option<&HereDoc> {
+        self.heredocs.get(redirect.heredoc?)
     }
 }
 

@@ -281,8 +281,8 @@ impl Parser<'_> {
             Tok::Op("[") => self.error("`[` must follow a name"),
             Tok::Op(":") => self.error("`:` has no `?` before it"),
             Tok::Op(".") => self.error("floating point numbers are not known to bash"),
-            Tok::Op(op) if op != ")" => self.error(format!("`{op}` is not an operator of arithmetic")),
-            _ => self.unmatched(close, open, open_pos),
+            Tok::Op(")") | Tok::Eof => self.unmatched(close, open, open_pos),
+            tok => self.error(format!("{} is not an operator of arithmetic", tok.describe())),
         }
     }
 }

@@ -105,6 +105,7 @@ impl Parser<'_> {
             return self.advance();
         }
         self.text = value.to_owned();
+        self.equals = None;
         Ok(())
     }
 

@@ -10,33 +10,34 @@ use crate::token::{Mode, Tok};
 impl Parser<'_> {
     /// The command that the reserved word at the token begins; nothing when it is not reserved.
     pub(super) fn reserved(&mut self) -> Result<Option<Command>> {
-        Ok(Some(match self.text.as_str() {
-            "{" => self.block()?,
-            "if" => self.if_command()?,
-            "while" => self.while_command(false)?,
-            "until" => self.while_command(true)?,
-            "for" => self.for_command(false)?,
-            "select" => self.for_command(true)?,
-            "case" => self.case_command()?,
-            "[[" => self.test_command()?,
-            "let" => self.let_command()?,
-            "function" => self.keyword_function()?,
-            "declare" | "local" | "export" | "readonly" | "typeset" | "nameref" => self.declare()?,
-            "time" => self.time()?,
-            "coproc" => self.coproc()?,
-            stray @ ("}" | "then" | "elif" | "fi" | "do" | "done" | "esac" | "!" | "]]") => {
-                let place = match stray {
-                    "}" => "closes no block",
-                    "then" | "elif" | "fi" => "belongs to an `if`",
-                    "do" | "done" => "belongs to a loop",
-                    "esac" => "belongs to a `case`",
-                    "!" => "stands before a pipeline alone",
-                    _ => "closes no `[[`",
-                };
-                return self.error(format!("`{stray}` {place}"));
-            }
+        let parse: fn(&mut Self) -> Result<Command> = match self.text.as_str() {
+            "{" => Self::block,
+            "if" => Self::if_command,
+            "while" => |parser| parser.while_command(false),
+            "until" => |parser| parser.while_command(true),
+            "for" => |parser| parser.for_command(false),
+            "select" => |parser| parser.for_command(true),
+            "case" => Self::case_command,
+            "[[" => Self::test_command,
+            "let" => Self::let_command,
+            "function" => Self::keyword_function,
+            "declare" | "local" | "export" | "readonly" | "typeset" | "nameref" => Self::declare,
+            "time" => Self::time,
+            "coproc" => Self::coproc,
+            "}" => return self.stray("closes no block"),
+            "then" | "elif" | "fi" => return self.stray("belongs to an `if`"),
+            "do" | "done" => return self.stray("belongs to a loop"),
+            "esac" => return self.stray("belongs to a `case`"),
+            "!" => return self.stray("stands before a pipeline alone"),
+            "]]" => return self.stray("closes no `[[`"),
             _ => return Ok(None),
-        }))
+        };
+        parse(self).map(Some)
+    }
+
+    /// The error for a reserved word at the wrong place.
+    fn stray<T>(&self, place: &str) -> Result<T> {
+        self.error(format!("`{}` {place}", self.text))
     }
 
     pub(super) fn subshell(&mut self) -> Result<Command> {
@@ -46,7 +47,7 @@ impl Parser<'_> {
         let body = self.expect_statements("(", open, &[])?;
         self.leave(&outer);
         let close = self.expect_close(")", "(", open)?;
-        Ok(Command::Subshell(Group { open, close, body }))
+        Ok(Command::Subshell(Box::new(Group { open, close, body })))
     }
 
     pub(super) fn arithmetic_command(&mut self) -> Result<Command> {
@@ -61,7 +62,7 @@ impl Parser<'_> {
         self.leave(&outer);
         let end = self.cursor.pos();
         self.advance()?;
-        Ok(Command::Arithmetic(Arithmetic { pos, end, expr }))
+        Ok(Command::Arithmetic(Box::new(Arithmetic { pos, end, expr })))
     }
 
     fn block(&mut self) -> Result<Command> {
@@ -69,7 +70,7 @@ impl Parser<'_> {
         self.advance()?;
         let body = self.expect_statements("{", open, &["}"])?;
         match self.got_word("}")? {
-            Some(close) => Ok(Command::Block(Group { open, close, body })),
+            Some(close) => Ok(Command::Block(Box::new(Group { open, close, body }))),
             None => self.unmatched("}", "{", open),
         }
     }
@@ -85,11 +86,11 @@ impl Parser<'_> {
             otherwise = Some((pos, self.expect_statements("else", pos, &["fi"])?));
         }
         let fi = self.end_of("if", start, "fi")?;
-        Ok(Command::If(If {
+        Ok(Command::If(Box::new(If {
             branches,
             otherwise,
             fi,
-        }))
+        })))
     }
 
     fn branch(&mut self, keyword: &str) -> Result<Branch> {
@@ -122,12 +123,12 @@ impl Parser<'_> {
         let open = self.expect_word("do", &format!("{keyword} <cond>"), pos)?;
         let body = self.expect_statements("do", open, &["done"])?;
         let close = self.end_of(keyword, pos, "done")?;
-        Ok(Command::While(While {
+        Ok(Command::While(Box::new(While {
             pos,
             until,
             condition,
             body: Group { open, close, body },
-        }))
+        })))
     }
 
     fn for_command(&mut self, select: bool) -> Result<Command> {
@@ -150,12 +151,12 @@ impl Parser<'_> {
         };
         let body = self.expect_statements(start, open, &[end])?;
         let close = self.end_of(keyword, pos, end)?;
-        Ok(Command::For(For {
+        Ok(Command::For(Box::new(For {
             pos,
             select,
             header,
             body: Group { open, close, body },
-        }))
+        })))
     }
 
     fn arithmetic_header(&mut self) -> Result<ForHeader> {
@@ -238,13 +239,13 @@ impl Parser<'_> {
             }
         }
         let esac = self.end_of("case", pos, "esac")?;
-        Ok(Command::Case(Case {
+        Ok(Command::Case(Box::new(Case {
             pos,
             word,
             in_pos,
             items,
             esac,
-        }))
+        })))
     }
 
     fn case_item(&mut self) -> Result<CaseItem> {
@@ -318,13 +319,13 @@ impl Parser<'_> {
     ) -> Result<Command> {
         self.got_newline()?;
         match self.list()? {
-            Some(body) => Ok(Command::Function(Function {
+            Some(body) => Ok(Command::Function(Box::new(Function {
                 pos,
                 keyword,
                 parens,
                 name,
                 body: Box::new(body),
-            })),
+            }))),
             None => fail(pos, "`foo()` must be followed by a statement"),
         }
     }
@@ -334,11 +335,11 @@ impl Parser<'_> {
         self.advance()?;
         let posix = self.got_word("-p")?.is_some();
         let statement = self.pipeline(self.pos, false)?.map(Box::new);
-        Ok(Command::Time(Time {
+        Ok(Command::Time(Box::new(Time {
             pos,
             posix,
             statement,
-        }))
+        })))
     }
 
     fn coproc(&mut self) -> Result<Command> {
@@ -370,7 +371,7 @@ impl Parser<'_> {
         {
             simple.words.insert(0, word);
         }
-        Ok(Command::Coproc(coproc))
+        Ok(Command::Coproc(Box::new(coproc)))
     }
 
     /// Whether the token begins a command that `coproc` can run without a name.

@@ -1,7 +1,7 @@
 //! Here-documents.
 
 use super::{Parser, Result, fail};
-use crate::ast::{Part, PartKind, Pos, Word};
+use crate::ast::{HereDoc, Part, PartKind, Pos, Word};
 use crate::cursor::Ch::{C, Continuation, End};
 
 /// What ends a here-document.
@@ -34,12 +34,12 @@ impl Parser<'_> {
             if index > 0 && self.cursor.is('\n') {
                 self.cursor.bump();
             }
-            let (text, quoted) = unquote(&heredoc.delimiter);
+            let (text, verbatim) = unquote(&heredoc.delimiter);
             let delimiter = Delimiter {
                 text,
                 tabs: heredoc.tabs,
             };
-            let body = if quoted {
+            let body = if verbatim {
                 self.verbatim(&delimiter)
             } else {
                 self.expanded(&delimiter)?
@@ -50,9 +50,12 @@ impl Parser<'_> {
                     format!("here-document has no closing `{}`", delimiter.text),
                 );
             };
-            if !parts.is_empty() {
-                self.bodies[heredoc.id] = Some(Word { parts });
-            }
+            let body = if parts.is_empty() {
+                None
+            } else {
+                Some(Word { parts })
+            };
+            self.bodies[heredoc.id] = HereDoc { verbatim, body };
         }
         self.tok = tok;
         Ok(())

@@ -4,6 +4,20 @@ use super::{Parser, Result, names};
 use crate::cursor::Ch::{self, C, Continuation, End};
 use crate::token::{Mode, Tok};
 
+const SEPARATORS: &[&str] = &[";", ";;", ";;&", ";&", "|", "||", "|&", "(", "((", ")"];
+
+const AMPERSANDS: &[&str] = &["&", "&&", "&>", "&>|", "&>>", "&>>|"];
+
+const REDIRECTS: &[&str] = &[
+    "<", "<<", "<<-", "<<<", "<>", "<&", "<(", ">", ">>", ">>|", ">&", ">|", ">(",
+];
+
+const ARITHMETIC: &[&str] = &[
+    "!", "!=", "=", "==", "~", "(", ")", "&", "&&", "&=", "|", "||", "|=", "<", "<<", "<<=", "<=", ">", ">>",
+    ">>=", ">=", "+", "++", "+=", "-", "--", "-=", "%", "%=", "*", "**", "*=", "/", "/=", "^", "^^", "^=",
+    "[", "]", ",", "?", ":", "#", ".",
+];
+
 impl Parser<'_> {
     /// Reads the next token.
     pub(super) fn advance(&mut self) -> Result<()> {
@@ -101,16 +115,15 @@ impl Parser<'_> {
         Tok::Op(op)
     }
 
-    /// Steps on and, when `c` stands there, steps over it too.
-    fn then(&mut self, c: char) -> bool {
-        self.cursor.bump();
-        self.here(c)
-    }
-
-    /// Steps over the current character when it is `c`.
-    fn here(&mut self, c: char) -> bool {
-        let found = self.cursor.is(c);
-        if found {
+    /// Steps over the longest of `ops` at the cursor; empty when none is there. With an operator, all
+    /// its prefixes must be among them.
+    pub(super) fn longest(&mut self, ops: &[&'static str]) -> &'static str {
+        let mut found = "";
+        while let C(c) = self.cursor.current() {
+            let longer =
+                |op: &&&str| op.strip_prefix(found).and_then(|rest| rest.strip_prefix(c)) == Some("");
+            let Some(op) = ops.iter().find(longer) else { break };
+            found = op;
             self.cursor.bump();
         }
         found
@@ -118,64 +131,17 @@ impl Parser<'_> {
 
     fn command_operator(&mut self, c: char) -> Tok {
         match c {
-            ';' if self.then(';') => Tok::Op(if self.here('&') { ";;&" } else { ";;" }),
-            ';' => Tok::Op(if self.here('&') { ";&" } else { ";" }),
-            '(' if self.mode != Mode::Test && self.cursor.peek() == Some(b'(') => {
-                self.cursor.bump();
-                self.take("((")
-            }
-            '(' => self.take("("),
-            ')' => self.take(")"),
-            '|' if self.then('|') => Tok::Op("||"),
-            '|' => Tok::Op(if self.here('&') { "|&" } else { "|" }),
-            '&' if self.then('&') => Tok::Op("&&"),
-            '&' if self.here('>') => {
-                let append = self.here('>');
-                Tok::Redirect(match (append, self.here('|')) {
-                    (false, false) => "&>",
-                    (false, true) => "&>|",
-                    (true, false) => "&>>",
-                    (true, true) => "&>>|",
-                })
-            }
-            '&' => Tok::Op("&"),
-            '<' => self.input_operator(),
-            _ => self.output_operator(),
+            '(' if self.mode == Mode::Test => self.take("("),
+            '<' | '>' => match self.longest(REDIRECTS) {
+                op @ ("<(" | ">(") => Tok::Process(op),
+                op => Tok::Redirect(op),
+            },
+            '&' => match self.longest(AMPERSANDS) {
+                op @ ("&" | "&&") => Tok::Op(op),
+                op => Tok::Redirect(op),
+            },
+            _ => Tok::Op(self.longest(SEPARATORS)),
         }
-    }
-
-    fn input_operator(&mut self) -> Tok {
-        Tok::Redirect(if self.then('<') {
-            if self.here('-') {
-                "<<-"
-            } else if self.here('<') {
-                "<<<"
-            } else {
-                "<<"
-            }
-        } else if self.here('>') {
-            "<>"
-        } else if self.here('&') {
-            "<&"
-        } else if self.here('(') {
-            return Tok::Process("<(");
-        } else {
-            "<"
-        })
-    }
-
-    fn output_operator(&mut self) -> Tok {
-        Tok::Redirect(if self.then('>') {
-            if self.here('|') { ">>|" } else { ">>" }
-        } else if self.here('&') {
-            ">&"
-        } else if self.here('|') {
-            ">|"
-        } else if self.here('(') {
-            return Tok::Process(">(");
-        } else {
-            ">"
-        })
     }
 
     /// Whether the current character and the parenthesis after it open an extended glob.
@@ -225,51 +191,11 @@ impl Parser<'_> {
             ';' => self.command_operator(c),
             '}' if self.mode == Mode::Subscript => self.take("}"),
             '@' if self.mode == Mode::Subscript => self.take("@"),
-            _ => match self.arithmetic_operator(c) {
-                Some(op) => Tok::Op(op),
-                None => self.arithmetic_literal(),
+            _ => match self.longest(ARITHMETIC) {
+                "" => self.arithmetic_literal(),
+                op => Tok::Op(op),
             },
         };
-    }
-
-    /// The longest operator at the cursor.
-    fn arithmetic_operator(&mut self, c: char) -> Option<&'static str> {
-        let candidates: &[&'static str] = match c {
-            '!' => &["!=", "!"],
-            '=' => &["==", "="],
-            '~' => &["~"],
-            '(' => &["("],
-            ')' => &[")"],
-            '&' => &["&&", "&=", "&"],
-            '|' => &["||", "|=", "|"],
-            '<' => &["<<=", "<<", "<=", "<"],
-            '>' => &[">>=", ">>", ">=", ">"],
-            '+' => &["++", "+=", "+"],
-            '-' => &["--", "-=", "-"],
-            '%' => &["%=", "%"],
-            '*' => &["**", "*=", "*"],
-            '/' => &["/=", "/"],
-            '^' => &["^^", "^=", "^"],
-            '[' => &["["],
-            ']' => &["]"],
-            ',' => &[","],
-            '?' => &["?"],
-            ':' => &[":"],
-            '#' => &["#"],
-            '.' => &["."],
-            _ => return None,
-        };
-        let mut read = String::from(c);
-        self.cursor.bump();
-        while let C(next) = self.cursor.current() {
-            read.push(next);
-            if !candidates.iter().any(|op| op.starts_with(&read)) {
-                read.pop();
-                break;
-            }
-            self.cursor.bump();
-        }
-        candidates.iter().find(|op| **op == read).copied()
     }
 
     fn arithmetic_literal(&mut self) -> Tok {
@@ -289,6 +215,7 @@ impl Parser<'_> {
             self.push_char(&mut text);
         };
         self.text = text;
+        self.equals = None;
         tok
     }
 
@@ -337,6 +264,7 @@ impl Parser<'_> {
             self.push_char(&mut text);
         };
         self.text = text;
+        self.equals = None;
         tok
     }
 }

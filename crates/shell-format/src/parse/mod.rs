@@ -13,15 +13,15 @@ mod simple;
 mod test_expr;
 mod word;
 
-use crate::ast::{Pos, Script, Word};
+use crate::ast::{HereDoc, Pos, Script, Word};
 use crate::cursor::Cursor;
 use crate::error::ShellError;
 use crate::token::{Mode, Tok};
 
 pub(crate) type Result<T> = std::result::Result<T, ShellError>;
 
-/// How deep constructs may nest. Scripts of people stay below 30.
-const MAX_DEPTH: usize = 200;
+/// How deep constructs may nest. Those of scripts that people write stay below 20.
+const MAX_DEPTH: usize = 100;
 
 /// Parses a script as bash.
 ///
@@ -78,7 +78,7 @@ struct Parser<'a> {
     pending: Vec<Pending>,
     /// How many of the pending here-documents belong to the commands around the present ones.
     buried: usize,
-    bodies: Vec<Option<Word>>,
+    bodies: Vec<HereDoc>,
     depth: usize,
 }
 

@@ -7,7 +7,7 @@ use crate::ast::{Param, ParamOp, Part, PartKind, Pos, Word};
 use crate::cursor::Ch::{C, Continuation, End};
 use crate::token::Mode;
 
-/// The operators after a parameter's name, the longer before the shorter.
+/// The operators after a parameter's name.
 const OPERATORS: &[&str] = &[
     ":+", ":-", ":?", ":=", ":#", ":|", ":*", ":", "+", "-", "?", "=", "%%", "%", "##", "#", "//", "/", "^^",
     "^", ",,", ",", "@", "*",
@@ -110,40 +110,19 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Steps over the operator at the cursor.
-    fn param_operator(&mut self) -> Option<&'static str> {
-        let C(first) = self.cursor.current() else {
-            return None;
-        };
-        let found = |second: Option<char>| {
-            OPERATORS.iter().find(|op| {
-                let mut chars = op.chars();
-                chars.next() == Some(first) && chars.next() == second
-            })
-        };
-        let single = *found(None)?;
-        let C(second) = self.cursor.bump() else {
-            return Some(single);
-        };
-        let Some(double) = found(Some(second)) else {
-            return Some(single);
-        };
-        self.cursor.bump();
-        Some(double)
-    }
-
     /// The operator and what follows it, up to the closing brace; a slice includes the brace.
     fn param_operation(&mut self, param: &Param, start: Pos) -> Result<Option<ParamOp>> {
         let pos = self.cursor.pos();
         let at_name = is_name_char(self.cursor.current());
-        let Some(op) = self.param_operator() else {
+        let op = self.longest(OPERATORS);
+        if op.is_empty() {
             return match self.cursor.current() {
                 End => Ok(None),
                 _ if at_name => fail(pos, format!("`{}` cannot be followed by a word", param.name)),
                 C(c) => fail(pos, format!("`{c}` is not an operator of parameter expansions")),
                 Continuation => fail(pos, "a line break is not an operator of parameter expansions"),
             };
-        };
+        }
         if param.prefix == Some('#') {
             return fail(pos, "a length takes no operator");
         }

@@ -137,10 +137,10 @@ impl Parser<'_> {
             // In `! a | b`, the whole pipeline is negated.
             chain.negated = std::mem::take(&mut first.negated);
         }
-        chain.command = Some(Command::Chain(Chain {
+        chain.command = Some(Command::Chain(Box::new(Chain {
             first: Box::new(first),
             rest,
-        }));
+        })));
         Ok(Some(chain))
     }
 

@@ -2,7 +2,7 @@
 
 use super::names::is_name;
 use super::{Parser, Pending, Result, fail};
-use crate::ast::{Assign, Command, Declare, Let, Pos, Redirect, Simple, Statement, Word};
+use crate::ast::{Assign, Command, Declare, HereDoc, Let, Pos, Redirect, Simple, Statement, Word};
 use crate::token::{Mode, Tok};
 
 impl Parser<'_> {
@@ -50,7 +50,7 @@ impl Parser<'_> {
         self.no_expansions = true;
         self.advance()?;
         let id = self.bodies.len();
-        self.bodies.push(None);
+        self.bodies.push(HereDoc::default());
         let word = self.expect_any_word(op, op_pos)?;
         self.pending.push(Pending::new(id, pos, op == "<<-", &word));
         self.mode = outer;
@@ -116,12 +116,12 @@ impl Parser<'_> {
         while !self.at_stop() && !self.at_redirect() {
             args.push(self.declared(&name)?);
         }
-        Ok(Command::Declare(Declare {
+        Ok(Command::Declare(Box::new(Declare {
             pos,
             name_end,
             name,
             args,
-        }))
+        })))
     }
 
     fn declared(&mut self, declaration: &str) -> Result<Assign> {
@@ -177,7 +177,7 @@ impl Parser<'_> {
             return fail(pos, "`let` must be followed by an expression");
         }
         self.leave(&outer);
-        Ok(Command::Let(Let { pos, end, exprs }))
+        Ok(Command::Let(Box::new(Let { pos, end, exprs })))
     }
 
     /// Turns an operator of arithmetic that redirects when it stands between expressions into a redirect.

@@ -50,7 +50,7 @@ impl Parser<'_> {
             return self.unmatched("]]", "[[", pos);
         }
         self.leave(&outer);
-        Ok(Command::Test(Test { pos, close, expr }))
+        Ok(Command::Test(Box::new(Test { pos, close, expr })))
     }
 
     fn expect_test(&mut self, left: &str, left_pos: Pos) -> Result<TestExpr> {

@@ -16,7 +16,12 @@ impl<'a> Printer<'a> {
             self.push("\n");
             self.space = Space::Written;
             self.want_newline = false;
-            let body = self.script.heredoc(redirect);
+            let heredoc = self.script.heredoc(redirect);
+            let body = heredoc.and_then(|heredoc| heredoc.body.as_ref());
+            if let (true, Some(body)) = (heredoc.is_some_and(|heredoc| heredoc.verbatim), body) {
+                // Lines that have been lost count of become backslashes, which would be text here.
+                self.advance_line(body.pos().line);
+            }
             if redirect.op == "<<-" {
                 if let Some(body) = body {
                     self.indented_body(body);

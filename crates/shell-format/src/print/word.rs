@@ -45,6 +45,8 @@ impl<'a> Printer<'a> {
             PartKind::Command { style, group } => {
                 self.advance_line(part.start.line);
                 self.substitution(*style, group);
+                // An `&` inside ends no statement outside.
+                self.wrote_end = false;
             }
             PartKind::Arithmetic(expr) => {
                 self.push("$((");
@@ -56,6 +58,7 @@ impl<'a> Printer<'a> {
                 self.push(op);
                 self.nested(&group.body, Some(group.close.line));
                 self.closing_paren(group.close.line);
+                self.wrote_end = false;
             }
             PartKind::Glob { op, pattern } => {
                 self.push(op);

@@ -1,0 +1,8 @@
+if a
+then b
+fi
+cat <<E
+x
+E
+echo "a\
+b"

@@ -1,0 +1,3 @@
+#!/usr/bin/env bash
+# The first line stays, this one goes.
+set -eu
