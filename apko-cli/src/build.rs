@@ -108,11 +108,17 @@ fn show(steps: &Steps, event: &Event<'_>, since: Instant) {
         }
         Event::Built {
             arch,
+            layers,
             bytes,
             compressed,
         } => {
+            let layers = if *layers == 1 {
+                "1 layer".to_owned()
+            } else {
+                format!("{layers} layers")
+            };
             let text = format!(
-                "{arch:8} {}, 1 layer, {} compressed",
+                "{arch:8} {}, {layers}, {} compressed",
                 size(*bytes),
                 size(*compressed)
             );

@@ -4,12 +4,14 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use apk_repository::RepositoryError;
-use apk_rootfs::installed_db::InstalledPackage;
-use apk_types::Arch;
+use apk_rootfs::layers;
+use apk_types::{Arch, PackageRecord};
 use oci_image::{
     Annotations, BlobSource, Compression, Image, ImageIndex, ImageSpec, Layer, LayerError, LayerWriter,
     Platform, Tag, Timestamp,
 };
+
+use tarball::Entry;
 
 use crate::config::ImageConfiguration;
 use crate::install::{InstallRequest, InstallationError, Root, fetch, install};
@@ -72,6 +74,8 @@ pub enum Event<'a> {
     Built {
         /// The architecture.
         arch: Arch,
+        /// How many layers.
+        layers: usize,
         /// The size of the layers in bytes, uncompressed.
         bytes: u64,
         /// The size of the layers in bytes, compressed.
@@ -185,20 +189,20 @@ pub fn build(request: &BuildRequest<'_>, watch: &mut dyn FnMut(Event<'_>)) -> Re
             repositories: &repositories,
             world: &world(configuration, request.additions),
             listed_repositories: &request.additions.repositories,
-            script_time: request
-                .source_date_epoch
-                .unwrap_or(request.build_date.unix_seconds()),
+            source_date_epoch: request.source_date_epoch,
+            build_date: request.build_date.unix_seconds(),
         };
         let root = install(&install_request, &packages)?;
-        let created = created(request, &root.packages)?;
-        let (layer, blob) = write_layer(&root, arch, request.spool)?;
+        let created = created(request, root.created)?;
+        let layers = write_layers(&root, arch, request.spool)?;
         watch(Event::Built {
             arch,
-            bytes: layer.uncompressed_size,
-            compressed: layer.descriptor.size,
+            layers: layers.len(),
+            bytes: layers.iter().map(|(layer, _)| layer.uncompressed_size).sum(),
+            compressed: layers.iter().map(|(layer, _)| layer.descriptor.size).sum(),
         });
         let spec = image_spec(&root.configuration, arch, created.clone())?;
-        let image = Image::new(&spec, vec![(layer, blob)], None)?;
+        let image = Image::new(&spec, layers, None)?;
         if request.sboms {
             let (file, warnings) =
                 sbom::image(&root, arch, &image, request.tag, &created, request.configuration)?;
@@ -227,13 +231,6 @@ pub fn build(request: &BuildRequest<'_>, watch: &mut dyn FnMut(Event<'_>)) -> Re
 fn refuse_unsupported(configuration: &ImageConfiguration) -> Result<(), BuildError> {
     let asked = [
         ("contents.baseimage", configuration.contents.baseimage.is_some()),
-        (
-            "layering",
-            configuration
-                .layering
-                .as_ref()
-                .is_some_and(|layering| *layering != Default::default()),
-        ),
         ("format: erofs", configuration.format == "erofs"),
     ];
     match asked.into_iter().find(|(_, asked)| *asked) {
@@ -242,24 +239,39 @@ fn refuse_unsupported(configuration: &ImageConfiguration) -> Result<(), BuildErr
     }
 }
 
-/// The time of an image: `SOURCE_DATE_EPOCH`, else the newest of the build date and the packages.
-fn created(request: &BuildRequest<'_>, packages: &[InstalledPackage]) -> Result<Timestamp, BuildError> {
-    let time = |seconds| Timestamp::from_unix(seconds).ok_or(BuildError::Time(seconds));
-    if let Some(seconds) = request.source_date_epoch {
-        return time(seconds);
+/// The time of an image; the build date keeps the form it was given in.
+fn created(request: &BuildRequest<'_>, seconds: i64) -> Result<Timestamp, BuildError> {
+    if seconds == request.build_date.unix_seconds() {
+        return Ok(request.build_date.clone());
     }
-    match packages
-        .iter()
-        .filter_map(|package| package.record.build_time)
-        .max()
-    {
-        Some(newest) if newest > request.build_date.unix_seconds() => time(newest),
-        _ => Ok(request.build_date.clone()),
+    Timestamp::from_unix(seconds).ok_or(BuildError::Time(seconds))
+}
+
+/// Writes a tree into temporary files: as one layer, or as many as the configuration's `layering` gives.
+pub fn write_layers(root: &Root, arch: Arch, spool: &Path) -> Result<Vec<(Layer, BlobSource)>, BuildError> {
+    match &root.configuration.layering {
+        Some(layering) if *layering != Default::default() => {
+            let records: Vec<&PackageRecord> = root.packages.iter().map(|one| &one.package.record).collect();
+            let groups = layers::group(&records, layering.budget as usize);
+            let layers = layers::split(&root.tree, &groups, &root.packages);
+            layers
+                .into_iter()
+                .map(|entries| write_layer(entries, arch, spool))
+                .collect()
+        }
+        _ => Ok(vec![write_layer(
+            root.tree.walk().map(|member| member.entry),
+            arch,
+            spool,
+        )?]),
     }
 }
 
-/// Writes a tree as one layer into a temporary file.
-pub fn write_layer(root: &Root, arch: Arch, spool: &Path) -> Result<(Layer, BlobSource), BuildError> {
+fn write_layer(
+    entries: impl IntoIterator<Item = Entry>,
+    arch: Arch,
+    spool: &Path,
+) -> Result<(Layer, BlobSource), BuildError> {
     let failed = |source| BuildError::Spool {
         path: spool.to_owned(),
         source,
@@ -270,10 +282,8 @@ pub fn write_layer(root: &Root, arch: Arch, spool: &Path) -> Result<(Layer, Blob
         .into_parts();
     let out = BufWriter::with_capacity(1 << 20, file);
     let mut writer = LayerWriter::new(out, Compression::default()).map_err(layer)?;
-    for member in root.tree.walk() {
-        writer
-            .append(&member.entry.header, &member.entry.content)
-            .map_err(layer)?;
+    for entry in entries {
+        writer.append(&entry.header, &entry.content).map_err(layer)?;
     }
     let (finished, mut out) = writer.finish().map_err(layer)?;
     out.flush().map_err(failed)?;

@@ -8,13 +8,17 @@ use std::thread;
 use apk_package::VerifiedPackage;
 use apk_repository::{RepositoryError, Trust, read_package};
 use apk_rootfs::accounts::{self, AccountsError, PasswdEntry};
+use apk_rootfs::certificates::{self, Certificate, CertificateError};
 use apk_rootfs::installed_db::InstalledPackage;
+use apk_rootfs::keyring::{self, Key, KeyringError};
 use apk_rootfs::paths::{self, Action, Mutation, MutationError};
-use apk_rootfs::{InstallError, Installation, Package, Tree, TreeError, busybox, devices, ldso};
+use apk_rootfs::{
+    InstallError, Installation, Installed, Package, Tree, TreeError, busybox, devices, ldso, services,
+};
 use apk_types::{Arch, PackageRecord};
 use bytes::Bytes;
 
-use crate::config::{ImageConfiguration, PathMutation};
+use crate::config::{ImageConfiguration, NamedText, PathMutation};
 use crate::resolve::{Repositories, Resolution, ResolvedPackage, sorted};
 
 /// A package that was fetched and verified.
@@ -34,7 +38,9 @@ pub struct Root {
     /// The tree.
     pub tree: Tree,
     /// What is installed in it, in the order of installation.
-    pub packages: Vec<InstalledPackage>,
+    pub packages: Vec<Installed>,
+    /// The time of the image in seconds since 1970.
+    pub created: i64,
     /// The configuration it was made by, `run-as` as a number.
     pub configuration: ImageConfiguration,
 }
@@ -49,6 +55,12 @@ pub enum InstallationError {
     /// The accounts cannot be written.
     #[error(transparent)]
     Accounts(#[from] AccountsError),
+    /// A key for run time cannot be added.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    /// A certificate cannot be added.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// A path of the configuration cannot be made.
     #[error(transparent)]
     Path(#[from] MutationError),
@@ -125,8 +137,10 @@ pub struct InstallRequest<'a> {
     pub world: &'a [String],
     /// Repositories from the command line that the image lists too.
     pub listed_repositories: &'a Vec<String>,
-    /// The time of scripts, in seconds since 1970.
-    pub script_time: i64,
+    /// The time of the image, whatever is in it, in seconds since 1970.
+    pub source_date_epoch: Option<i64>,
+    /// The time of the image unless a package is newer.
+    pub build_date: i64,
 }
 
 /// Makes an image's file tree: packages, accounts, paths, links, caches and the database, in the order of the Go
@@ -140,19 +154,16 @@ pub fn install(request: &InstallRequest<'_>, packages: &[FetchedPackage]) -> Res
     }
     apk_rootfs::write_world(&mut tree, request.world)?;
 
-    let mut installation = Installation::new(tree);
-    for package in packages {
-        let package = Package {
-            record: &package.record,
-            control: &package.contents.control,
-            data: &package.contents.data,
-            triggers: &package.contents.info.triggers,
-        };
-        installation.install(&package, request.script_time)?;
-    }
-    let (mut tree, installed) = installation.finish(&[])?;
-    let packages: Vec<InstalledPackage> = installed.into_iter().map(|one| one.package).collect();
+    let (mut tree, packages) = install_packages(tree, request, packages)?;
     apk_rootfs::link_database(&mut tree, false)?;
+    let records: Vec<InstalledPackage> = packages.iter().map(|one| one.package.clone()).collect();
+    let newest = records
+        .iter()
+        .filter_map(|package| package.record.build_time)
+        .max();
+    let created = request
+        .source_date_epoch
+        .unwrap_or(request.build_date.max(newest.unwrap_or(i64::MIN)));
 
     let users = add_accounts(&mut tree, &configuration)?;
     configuration.accounts.run_as = run_as(&configuration.accounts.run_as, &users)?;
@@ -164,7 +175,9 @@ pub fn install(request: &InstallRequest<'_>, packages: &[FetchedPackage]) -> Res
         &mut tree,
         &configuration.paths.iter().map(mutation).collect::<Vec<_>>(),
     )?;
-    busybox::link(&mut tree, &packages)?;
+    add_trust(&mut tree, &configuration, &records, created)?;
+    services::add(&mut tree, &configuration.entrypoint.services)?;
+    busybox::link(&mut tree, &records)?;
     devices::add(&mut tree)?;
     ldso::update(&mut tree)?;
 
@@ -178,8 +191,55 @@ pub fn install(request: &InstallRequest<'_>, packages: &[FetchedPackage]) -> Res
     Ok(Root {
         tree,
         packages,
+        created,
         configuration,
     })
+}
+
+fn install_packages(
+    tree: Tree,
+    request: &InstallRequest<'_>,
+    packages: &[FetchedPackage],
+) -> Result<(Tree, Vec<Installed>), InstallError> {
+    let script_time = request.source_date_epoch.unwrap_or(request.build_date);
+    let mut installation = Installation::new(tree);
+    for package in packages {
+        // The database has all that a package watches on one line.
+        let triggers = &package.contents.info.triggers;
+        let triggers = (!triggers.is_empty()).then(|| triggers.join(" "));
+        let package = Package {
+            record: &package.record,
+            control: &package.contents.control,
+            data: &package.contents.data,
+            triggers: triggers.as_slice(),
+        };
+        installation.install(&package, script_time)?;
+    }
+    installation.finish(&[])
+}
+
+/// Adds the certificates and run-time keys of the configuration, and the checksums of the bundles.
+fn add_trust(
+    tree: &mut Tree,
+    configuration: &ImageConfiguration,
+    packages: &[InstalledPackage],
+    time: i64,
+) -> Result<(), InstallationError> {
+    if let Some(wanted) = &configuration.certificates {
+        let certificate = |entry: &NamedText| Certificate {
+            name: entry.name.clone(),
+            pem: entry.content.clone(),
+        };
+        let additional: Vec<Certificate> = wanted.additional.iter().map(certificate).collect();
+        certificates::add(tree, &additional, &wanted.providers, packages, time)?;
+    }
+    certificates::write_checksums(tree, time)?;
+    let key = |entry: &NamedText| Key {
+        name: entry.name.clone(),
+        content: entry.content.clone().into_bytes(),
+    };
+    let keys: Vec<Key> = configuration.contents.runtime_keyring.iter().map(key).collect();
+    Ok(keyring::add(tree, &keys, time)?)
 }
 
 fn add_accounts(

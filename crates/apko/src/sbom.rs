@@ -1,6 +1,6 @@
 //! The SBOMs of an image.
 
-use apk_rootfs::TreeError;
+use apk_rootfs::{Installed, TreeError};
 use apk_types::Arch;
 use oci_image::{Image, ImageIndex, Tag, Timestamp};
 use spdx_sbom::{
@@ -51,8 +51,8 @@ pub(crate) fn image(
         Ok(text) => OsRelease::parse(&String::from_utf8_lossy(text))?,
         Err(_) => OsRelease::default(),
     };
-    let embedded = |package: &apk_rootfs::installed_db::InstalledPackage| {
-        let record = &package.record;
+    let embedded = |installed: &Installed| {
+        let record = &installed.package.record;
         let paths = embedded_sbom_paths(&record.name, &record.version);
         let json = paths.iter().find_map(|path| root.tree.read(path).ok())?;
         Some(EmbeddedSbom {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Accounts, Entrypoint, ImageConfiguration};
+use super::{Accounts, Entrypoint, ImageConfiguration, Layering};
 
 /// Values that contradict each other or themselves.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,6 +12,10 @@ pub enum Invalid {
     Format(String),
     #[error("layering is not supported with the format `erofs`: use one or the other")]
     ErofsLayers,
+    #[error("the layering strategy `{0}` is unknown; the only one is `origin`")]
+    LayeringStrategy(String),
+    #[error("the layering budget must be at least 1")]
+    LayeringBudget,
     #[error(
         "{what} `{name}` cannot be the name of a file: letters, digits, `_`, `-` and, not in front, `.` only"
     )]
@@ -84,6 +88,18 @@ impl ImageConfiguration {
     }
 
     fn check_format(&self) -> Result<(), Invalid> {
+        if let Some(layering) = self
+            .layering
+            .as_ref()
+            .filter(|layering| **layering != Layering::default())
+        {
+            if !matches!(layering.strategy.as_str(), "" | "origin") {
+                return Err(Invalid::LayeringStrategy(layering.strategy.clone()));
+            }
+            if layering.budget == 0 {
+                return Err(Invalid::LayeringBudget);
+            }
+        }
         match self.format.as_str() {
             "" | "tar" => Ok(()),
             "erofs" if self.layering.is_some() => Err(Invalid::ErofsLayers),
