@@ -146,7 +146,8 @@ pub fn record(
 }
 
 fn signed_part(archive: &[u8]) -> Result<(Vec<Signature>, &[u8]), IndexError> {
-    let (signatures, end) = read_signatures(archive, &Limits::default()).map_err(IndexError::Archive)?;
+    let (signatures, end) =
+        read_signatures(SECTION, archive, &Limits::default()).map_err(IndexError::Archive)?;
     Ok((signatures, &archive[end..]))
 }
 

@@ -92,6 +92,19 @@ fn an_index_stays_within_its_limit() {
 }
 
 #[test]
+fn what_is_no_index_is_named() {
+    let rows: [(&[u8], &str); 3] = [
+        (b"<html>", "the index is not gzip"),
+        (&SIGNED[..SIGNED.len() - 1], "the index is truncated"),
+        (b"", "the index is truncated"),
+    ];
+    for (bytes, message) in rows {
+        let error = Index::open_unverified(bytes, Index::MAX_SIZE).unwrap_err();
+        assert_eq!(error.to_string(), message);
+    }
+}
+
+#[test]
 fn members_that_do_not_belong_there_are_named() {
     let archive = |name: &str| {
         let mut tar = tarball::Writer::new(Vec::new());

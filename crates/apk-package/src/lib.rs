@@ -13,10 +13,28 @@
 //! is never the slow part of reading a package; `ring` can neither make RSA keys nor sign over SHA-1.
 //!
 //! ```
-//! use apk_package::{Expected, Limits, Problem, open};
+//! use apk_package::{DataWriter, Expected, Keyring, Limits, PkgInfo, PrivateKey};
+//! use tarball::{Header, Kind};
 //!
-//! let error = open(b"ADB.v3".as_slice().into(), &Expected::anything("new-1-r0"), &Limits::default()).unwrap_err();
-//! assert!(matches!(error.problem, Problem::ApkV3));
+//! let mut data = DataWriter::new(Vec::new());
+//! let header = Header { path: "hello".into(), mode: 0o644, size: 3, ..Header::new(Kind::Regular) };
+//! data.append(header, || Ok(&b"hi\n"[..]))?;
+//! let data = data.finish()?;
+//!
+//! let info = PkgInfo { name: "hello".into(), version: "1.0-r0".into(), data_hash: data.hash, ..PkgInfo::default() };
+//! let control = apk_package::control_section(&info, &[], 0)?;
+//! let key = PrivateKey::generate(2048)?;
+//! let signature = apk_package::sign_control(&control, &key, "mine.rsa.pub", 0)?;
+//! let mut file = Vec::new();
+//! apk_package::write_package(&mut file, Some(&signature), &control, &mut &data.out[..])?;
+//!
+//! let mut keyring = Keyring::default();
+//! keyring.insert("mine.rsa.pub", key.public_key());
+//! let expected = Expected::signed("hello-1.0-r0", &keyring);
+//! let package = apk_package::open(file.into(), &expected, &Limits::default())?;
+//! assert_eq!(package.info, info);
+//! assert_eq!(&package.data[0].content[..], b"hi\n");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod error;

@@ -71,10 +71,15 @@ pub(crate) fn split_and_inflate(package: &[u8], limits: &Limits) -> Result<Split
 /// Reads the signature section at the start of a file, be it a package or an index. Gives the signatures and
 /// where the section ends, which is where the signed bytes begin; no signatures and 0 where there is no such section.
 ///
-/// Signatures of unknown kinds are left out; a signature section with any other member is an error.
-pub fn read_signatures(file: &[u8], limits: &Limits) -> Result<(Vec<Signature>, usize), Problem> {
+/// Signatures of unknown kinds are left out; a signature section with any other member is an error. `what` is
+/// what errors call the file.
+pub fn read_signatures(
+    what: &'static str,
+    file: &[u8],
+    limits: &Limits,
+) -> Result<(Vec<Signature>, usize), Problem> {
     let mut first = Vec::new();
-    match inflate_member(SIGNATURE, file, &mut first, limits.control) {
+    match inflate_member(what, file, &mut first, limits.control) {
         Ok(end) if is_signature(&first) => Ok((signatures(first, limits)?, end)),
         // Anything so large is no signature section.
         Ok(_) | Err(Problem::TooLarge { .. }) => Ok((Vec::new(), 0)),
