@@ -1,0 +1,431 @@
+//! From the configuration as written to the compiled one.
+
+mod replace;
+mod steps;
+mod variables;
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use apk_types::Arch;
+use spanned_yaml::{Diagnostic, Span};
+
+use crate::compiled::{Compiled, Subpackage, Test};
+use crate::condition::evaluate;
+use crate::error::{ConfigError, SourceText};
+use crate::types::{Environment, Group, Resources, StringMap, User};
+use crate::validate;
+use crate::written::{self, Configuration};
+use replace::Replace as _;
+use steps::Steps;
+
+/// Where named pipelines come from.
+pub trait PipelineSource {
+    /// Finds the YAML text of a pipeline by its name, such as `autoconf/make`.
+    ///
+    /// # Errors
+    /// When the pipeline is there and cannot be read; `Ok(None)` when there is none of that name.
+    fn find(&self, name: &str) -> std::io::Result<Option<PipelineText<'_>>>;
+}
+
+/// The text of a named pipeline.
+#[derive(Clone, Debug)]
+pub struct PipelineText<'a> {
+    /// Where it was found, for messages.
+    pub path: Cow<'a, str>,
+    /// The YAML.
+    pub text: Cow<'a, str>,
+}
+
+/// A map from names to texts is a source.
+impl PipelineSource for BTreeMap<String, String> {
+    fn find(&self, name: &str) -> std::io::Result<Option<PipelineText<'_>>> {
+        Ok(self.get(name).map(|text| PipelineText {
+            path: Cow::Owned(format!("{name}.yaml")),
+            text: Cow::Borrowed(text),
+        }))
+    }
+}
+
+/// The C library packages are built against.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Libc {
+    /// The GNU C library.
+    #[default]
+    Gnu,
+    /// musl.
+    Musl,
+}
+
+impl Libc {
+    /// Returns the name in triplets.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gnu => "gnu",
+            Self::Musl => "musl",
+        }
+    }
+}
+
+/// What a build is compiled for, beside the configuration.
+#[derive(Clone, Debug)]
+pub struct CompileOptions {
+    /// The architecture.
+    pub arch: Arch,
+    /// The C library, for `${{host.triplet.*}}`.
+    pub libc: Libc,
+    /// The commit to record where the configuration gives none.
+    pub commit: String,
+    /// The options switched on.
+    pub build_options: Vec<String>,
+    /// Variables from `--vars-file`; they win over the configuration's.
+    pub vars: StringMap,
+    /// Environment variables from `--env-file`, file by file; the configuration's win over
+    /// all of them and a file's over those after it.
+    pub environment: Vec<StringMap>,
+    /// Resources that win over the configuration's where they are not empty.
+    pub resources: Resources,
+    /// A timeout that wins over the configuration's.
+    pub timeout: Option<Duration>,
+}
+
+impl CompileOptions {
+    /// Makes options with nothing but an architecture.
+    #[must_use]
+    pub fn new(arch: Arch) -> Self {
+        Self {
+            arch,
+            libc: Libc::default(),
+            commit: String::new(),
+            build_options: Vec::new(),
+            vars: StringMap::new(),
+            environment: Vec::new(),
+            resources: Resources::default(),
+            timeout: None,
+        }
+    }
+}
+
+/// Environment variables of every build that does not set them.
+const ENVIRONMENT: [(&str, &str); 7] = [
+    ("HOME", "/home/build"),
+    ("GOPATH", "/home/build/.cache/go"),
+    ("GOMODCACHE", "/var/cache/melange/gomodcache"),
+    ("UV_CACHE_DIR", "/var/cache/melange/uv"),
+    ("PIP_CACHE_DIR", "/var/cache/melange/pip"),
+    ("COMPOSER_CACHE_DIR", "/var/cache/melange/composer"),
+    ("npm_config_cache", "/var/cache/melange/npm"),
+];
+
+/// The user and the group that builds run as, and their number.
+const BUILD_USER: &str = "build";
+const BUILD_ID: u32 = 1000;
+
+/// Compiles a configuration: replaces variables, expands ranges, resolves pipelines and merges
+/// what the steps need into the environments.
+///
+/// # Errors
+/// For everything that stands in the way of a build and can be known before it starts: undefined
+/// variables, ranges and pipelines, missing and unknown inputs, conditions and scripts that
+/// cannot be read, names and versions that apk does not accept, subpackages of the same name.
+pub fn compile(
+    configuration: &Configuration,
+    options: &CompileOptions,
+    pipelines: &dyn PipelineSource,
+) -> Result<Compiled, ConfigError> {
+    let mut compiler = Compiler {
+        configuration,
+        options,
+        vars: configuration.vars.clone(),
+    };
+    compiler.vars.extend(options.vars.clone());
+    let draft = compiler.draft()?;
+    compiler.resolve(draft, pipelines)
+}
+
+/// A configuration with the variables replaced that do not depend on the step they stand in.
+struct Draft {
+    compiled: Compiled,
+    pipeline: Vec<written::Pipeline>,
+    subpackages: Vec<written::Subpackage>,
+    test: Option<written::Test>,
+}
+
+struct Compiler<'a> {
+    configuration: &'a Configuration,
+    options: &'a CompileOptions,
+    vars: StringMap,
+}
+
+impl Compiler<'_> {
+    fn text(&self) -> &Arc<SourceText> {
+        &self.configuration.text
+    }
+
+    fn fault(&self, message: impl Into<String>, span: Span) -> ConfigError {
+        ConfigError::new(self.text(), Diagnostic::new(message).at(span))
+    }
+
+    /// Does what the reference does when it reads a configuration.
+    fn draft(&mut self) -> Result<Draft, ConfigError> {
+        let written = self.configuration;
+        let scope = self.package_scope(&written.package)?;
+        let mut package = written.package.replaced(&scope);
+        if package.commit.is_empty() {
+            package.commit.clone_from(&self.options.commit);
+        }
+        let mut draft = Draft {
+            pipeline: written.pipeline.replaced(&scope),
+            subpackages: self.expand_subpackages(&scope, &package.commit)?,
+            test: written.test.replaced(&scope),
+            compiled: Compiled {
+                environment: written.environment.replaced(&scope),
+                capabilities: written.capabilities.clone(),
+                update: written.update.replaced(&scope),
+                var_transforms: written.var_transforms.clone(),
+                options: written.options.clone(),
+                package,
+                ..Compiled::default()
+            },
+        };
+        self.complete_environments(&mut draft);
+        self.substitute_lists(&mut draft)?;
+        draft.pipeline.iter_mut().for_each(hand_down);
+        for subpackage in &mut draft.subpackages {
+            subpackage.pipeline.iter_mut().for_each(hand_down);
+        }
+        self.complete_resources(&mut draft.compiled);
+        self.validate(&draft)?;
+        self.apply_build_options(&mut draft.compiled.environment);
+        Ok(draft)
+    }
+
+    fn expand_subpackages(
+        &self,
+        scope: &crate::substitute::Scope,
+        commit: &str,
+    ) -> Result<Vec<written::Subpackage>, ConfigError> {
+        let mut expanded = Vec::new();
+        let mut add = |written: &written::Subpackage, scope: &crate::substitute::Scope| {
+            let mut subpackage = written.replaced(scope);
+            if subpackage.package.commit.is_empty() {
+                commit.clone_into(&mut subpackage.package.commit);
+            }
+            expanded.push(subpackage);
+        };
+        for subpackage in &self.configuration.subpackages {
+            if subpackage.range.is_empty() {
+                add(subpackage, scope);
+                continue;
+            }
+            let data = &self.configuration.data;
+            let range = data.iter().rfind(|range| range.name == subpackage.range);
+            let Some(range) = range else {
+                let mut diagnostic = Diagnostic::new(format!(
+                    "range `{}` of subpackage `{}` is not defined",
+                    subpackage.range, subpackage.package.name
+                ))
+                .at(subpackage.range_span)
+                .label("no list of this name under `data`");
+                let names: Vec<_> = data.iter().map(|range| format!("`{}`", range.name)).collect();
+                if !names.is_empty() {
+                    diagnostic = diagnostic.help(format!("defined are {}", names.join(", ")));
+                }
+                return Err(ConfigError::new(self.text(), diagnostic));
+            };
+            let mut scope = scope.clone();
+            for (key, value) in &range.items {
+                scope.set("range.key", key);
+                scope.set("range.value", value);
+                add(subpackage, &scope);
+            }
+        }
+        Ok(expanded)
+    }
+
+    fn complete_environments(&self, draft: &mut Draft) {
+        add_build_user(&mut draft.compiled.environment);
+        if let Some(test) = &mut draft.test {
+            add_build_user(&mut test.environment);
+        }
+        let tests = draft.subpackages.iter_mut().filter_map(|sub| sub.test.as_mut());
+        tests
+            .filter(|test| !test.pipeline.is_empty())
+            .for_each(|test| add_build_user(&mut test.environment));
+
+        let environment = &mut draft.compiled.environment.environment;
+        for file in &self.options.environment {
+            for (name, value) in file {
+                environment.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
+        for (name, value) in ENVIRONMENT {
+            let current = environment.entry(name.to_owned()).or_default();
+            if current.is_empty() {
+                value.clone_into(current);
+            }
+        }
+    }
+
+    fn complete_resources(&self, compiled: &mut Compiled) {
+        let resources = compiled.package.resources.get_or_insert_default();
+        let given = &self.options.resources;
+        let pairs = [
+            (&mut resources.cpu, &given.cpu),
+            (&mut resources.cpu_model, &given.cpu_model),
+            (&mut resources.memory, &given.memory),
+            (&mut resources.disk, &given.disk),
+        ];
+        for (current, given) in pairs {
+            if !given.is_empty() {
+                current.clone_from(given);
+            }
+        }
+        if let Some(timeout) = self.options.timeout {
+            compiled.package.timeout = timeout;
+        }
+    }
+
+    fn validate(&self, draft: &Draft) -> Result<(), ConfigError> {
+        let places = self.configuration.places;
+        let package = &draft.compiled.package;
+        let name_rule = "must be letters, digits, `+`, `_`, `.` and `-`";
+        if !validate::is_package_name(&package.name) {
+            let message = format!("the package name `{}` {name_rule}", package.name);
+            return Err(self.fault(message, places.name));
+        }
+        validate::version(&package.version).map_err(|problem| {
+            let message = format!("the package version cannot be used: {problem}");
+            self.fault(message, places.version)
+        })?;
+        let in_package = |problem| self.fault(problem, places.package);
+        validate::priorities("the package", &package.dependencies).map_err(in_package)?;
+        validate::capabilities(&package.setcap).map_err(in_package)?;
+        validate::cpe(&package.cpe).map_err(in_package)?;
+        let mut seen: HashMap<&str, &str> = HashMap::new();
+        seen.insert(&package.name, "the package itself");
+        for subpackage in &draft.subpackages {
+            let name = &subpackage.package.name;
+            if !validate::is_package_name(name) {
+                let message = format!("the subpackage name `{name}` {name_rule}");
+                return Err(self.fault(message, subpackage.span));
+            }
+            if let Some(other) = seen.insert(name, "another subpackage") {
+                let message = format!("subpackage `{name}` has the same name as {other}");
+                return Err(self.fault(message, subpackage.span));
+            }
+            let owner = format!("subpackage `{name}`");
+            validate::priorities(&owner, &subpackage.package.dependencies)
+                .map_err(|problem| self.fault(problem, subpackage.span))?;
+        }
+        Ok(())
+    }
+
+    fn apply_build_options(&mut self, environment: &mut Environment) {
+        for name in &self.options.build_options {
+            let Some(option) = self.configuration.options.get(name) else {
+                continue;
+            };
+            self.vars.extend(option.vars.clone());
+            let packages = &mut environment.contents.packages;
+            packages.extend(option.add.iter().cloned());
+            for removed in &option.remove {
+                while let Some(at) = packages.iter().position(|package| package == removed) {
+                    packages.swap_remove(at);
+                }
+            }
+        }
+    }
+
+    /// Resolves the steps and merges what they need.
+    fn resolve(&self, draft: Draft, pipelines: &dyn PipelineSource) -> Result<Compiled, ConfigError> {
+        let Draft { mut compiled, .. } = draft;
+        compiled.vars.clone_from(&self.vars);
+        let scope = self.build_scope(&compiled.package, &draft.subpackages)?;
+        let mut steps = Steps::new(self.text(), pipelines);
+        let (pipeline, mut needs) = steps.compile(&draft.pipeline, &scope)?;
+        compiled.pipeline = pipeline;
+        let main = compiled.package.name.clone();
+        for subpackage in draft.subpackages {
+            let scope = variables::subpackage_scope(&scope, &subpackage.package.name);
+            let condition = scope
+                .substitute_quoted(&subpackage.condition)
+                .map_err(|error| self.unresolved(&error, subpackage.span))?;
+            let enabled =
+                evaluate(&condition).map_err(|error| self.fault(error.to_string(), subpackage.span))?;
+            let (pipeline, more) = steps.compile(&subpackage.pipeline, &scope)?;
+            needs.extend(more);
+            let test = subpackage
+                .test
+                .map(|test| compile_test(&mut steps, test, &scope, &subpackage.package.name));
+            compiled.subpackages.push(Subpackage {
+                condition: subpackage.condition,
+                enabled,
+                pipeline,
+                test: test.transpose()?,
+                package: subpackage.package,
+            });
+        }
+        compiled.environment.contents.packages.extend(needs);
+        let test = draft
+            .test
+            .map(|test| compile_test(&mut steps, test, &scope, &main));
+        compiled.test = test.transpose()?;
+        compiled.warnings = steps.warnings;
+        Ok(compiled)
+    }
+}
+
+fn compile_test(
+    steps: &mut Steps<'_>,
+    mut test: written::Test,
+    scope: &crate::substitute::Scope,
+    package: &str,
+) -> Result<Test, ConfigError> {
+    let (pipeline, needs) = steps.compile(&test.pipeline, scope)?;
+    let packages = &mut test.environment.contents.packages;
+    packages.push(package.to_owned());
+    packages.extend(needs);
+    packages.sort_unstable();
+    packages.dedup();
+    Ok(Test {
+        environment: test.environment,
+        pipeline,
+    })
+}
+
+fn add_build_user(environment: &mut Environment) {
+    let accounts = &mut environment.accounts;
+    if !accounts.groups.iter().any(|group| group.name == BUILD_USER) {
+        accounts.groups.push(Group {
+            name: BUILD_USER.to_owned(),
+            gid: BUILD_ID,
+            members: vec![BUILD_USER.to_owned()],
+        });
+    }
+    if !accounts.users.iter().any(|user| user.name == BUILD_USER) {
+        accounts.users.push(User {
+            name: BUILD_USER.to_owned(),
+            uid: BUILD_ID,
+            gid: Some(BUILD_ID),
+            ..User::default()
+        });
+    }
+}
+
+/// Hands working directory and environment down to the steps inside.
+fn hand_down(step: &mut written::Pipeline) {
+    for inner in &mut step.pipeline {
+        if inner.working_directory.is_empty() {
+            inner.working_directory.clone_from(&step.working_directory);
+        }
+        for (name, value) in &step.environment {
+            let entry = inner.environment.entry(name.clone());
+            entry.or_insert_with(|| value.clone());
+        }
+        hand_down(inner);
+    }
+}

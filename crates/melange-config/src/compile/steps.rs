@@ -1,0 +1,323 @@
+//! Steps: pipelines resolved, inputs given, scripts cleaned.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use spanned_yaml::{Diagnostic, Span};
+
+use super::PipelineSource;
+use super::variables::diagnostic;
+use crate::compiled::Step;
+use crate::condition::evaluate;
+use crate::error::{ConfigError, SourceText};
+use crate::substitute::{Scope, SubstitutionError};
+use crate::types::StringMap;
+use crate::written::{self, Pipeline, PipelineFile, parse_pipeline};
+
+/// How deep pipelines may use one another.
+const DEPTH: usize = 32;
+
+type Result<T> = std::result::Result<T, ConfigError>;
+
+pub(super) struct Steps<'a> {
+    text: &'a Arc<SourceText>,
+    source: &'a dyn PipelineSource,
+    files: HashMap<String, Arc<PipelineFile>>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// What a step finds around it.
+#[derive(Clone, Copy)]
+struct Context<'a> {
+    text: &'a Arc<SourceText>,
+    scope: &'a Scope,
+    nested: bool,
+    depth: usize,
+}
+
+impl Context<'_> {
+    fn fault(&self, diagnostic: Diagnostic) -> ConfigError {
+        ConfigError::new(self.text, diagnostic)
+    }
+
+    /// Points at the variable itself where it can be found in the text.
+    fn unresolved(&self, error: &SubstitutionError, span: Span) -> ConfigError {
+        let place = match error {
+            SubstitutionError::Undefined { name, .. } => self.text.find(span, &format!("${{{{{name}}}}}")),
+            SubstitutionError::Malformed { text } => self.text.find(span, text),
+            _ => span,
+        };
+        self.fault(diagnostic(error, place))
+    }
+}
+
+impl<'a> Steps<'a> {
+    pub(super) fn new(text: &'a Arc<SourceText>, source: &'a dyn PipelineSource) -> Self {
+        Self {
+            text,
+            source,
+            files: HashMap::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Compiles the steps of a package or a test; returns them and the packages they need.
+    pub(super) fn compile(
+        &mut self,
+        pipeline: &[Pipeline],
+        scope: &Scope,
+    ) -> Result<(Vec<Step>, Vec<String>)> {
+        let text = Arc::clone(self.text);
+        let context = Context {
+            text: &text,
+            scope,
+            nested: false,
+            depth: 0,
+        };
+        let mut steps = Vec::with_capacity(pipeline.len());
+        let mut needs = Vec::new();
+        for written in pipeline {
+            let mut step = self.step(written, context)?;
+            gather(&step, &mut needs);
+            if step.enabled {
+                // The reference moves these into the environment's list, those of inner steps
+                // it copies.
+                step.needs = None;
+            }
+            steps.push(step);
+        }
+        Ok((steps, needs))
+    }
+
+    fn step(&mut self, written: &Pipeline, context: Context<'_>) -> Result<Step> {
+        if context.depth > DEPTH {
+            let message = format!("pipelines use one another more than {DEPTH} levels deep");
+            return Err(context.fault(Diagnostic::new(message).at(written.span)));
+        }
+        if written.uses.is_empty() || !written.pipeline.is_empty() {
+            return self.resolved_step(written, &written.with, context, context);
+        }
+        let file = self.file(&written.uses, written.uses_span, context)?;
+        for argument in &written.with {
+            if !file.pipeline.inputs.contains_key(&argument.name) {
+                return Err(context.fault(unknown_input(argument, &written.uses, &file.pipeline)));
+            }
+        }
+        let merged = overlay(written, &file.pipeline);
+        let inner = Context {
+            text: &file.text,
+            ..context
+        };
+        self.resolved_step(&merged, &written.with, context, inner)
+    }
+
+    /// Compiles a step whose pipeline is known; `outer` is where it is used, `inner` where its
+    /// text is.
+    fn resolved_step(
+        &mut self,
+        step: &Pipeline,
+        with: &[written::Argument],
+        outer: Context<'_>,
+        inner: Context<'_>,
+    ) -> Result<Step> {
+        let given: StringMap = with
+            .iter()
+            .map(|argument| (argument.name.clone(), argument.value.clone()))
+            .collect();
+        let inputs = complete(step, &given).map_err(|problem| {
+            let span = with
+                .iter()
+                .find(|argument| problem.contains(&format!("`{}`", argument.name)))
+                .map_or(step.span, |argument| argument.span);
+            let span = if span == Span::default() {
+                step.uses_span
+            } else {
+                span
+            };
+            outer.fault(Diagnostic::new(problem).at(span))
+        })?;
+        let scope = with_inputs(outer.scope, &inputs).map_err(|error| outer.unresolved(&error, step.span))?;
+        let replace = |text: &str, span: Span| {
+            scope
+                .substitute(text)
+                .map_err(|error| inner.unresolved(&error, span))
+        };
+        let needs = match &step.needs {
+            Some(packages) => {
+                let packages = packages.iter().map(|package| replace(package, step.span));
+                Some(packages.collect::<Result<Vec<_>>>()?)
+            }
+            None => None,
+        };
+        let working_directory = replace(&step.working_directory, step.span)?;
+        let runs = replace(&step.runs, step.runs_span)?;
+        let runs = crate::shell::strip_comments(&runs).map_err(|problem| {
+            let message = format!("the script of a step cannot be read: {problem}");
+            inner.fault(Diagnostic::new(message).at(step.runs_span))
+        })?;
+        let condition = scope
+            .substitute_quoted(&step.condition)
+            .map_err(|error| inner.unresolved(&error, step.condition_span))?;
+        let enabled = evaluate(&condition)
+            .map_err(|error| inner.fault(Diagnostic::new(error.to_string()).at(step.condition_span)))?;
+        let context = Context {
+            scope: &scope,
+            nested: true,
+            depth: outer.depth + 1,
+            ..inner
+        };
+        let mut pipeline = Vec::with_capacity(step.pipeline.len());
+        for inner in &step.pipeline {
+            if inner.working_directory.is_empty() && !working_directory.is_empty() {
+                let mut inner = inner.clone();
+                inner.working_directory.clone_from(&working_directory);
+                pipeline.push(self.step(&inner, context)?);
+            } else {
+                pipeline.push(self.step(inner, context)?);
+            }
+        }
+        // A step that gives no inputs is recorded without any, except inside of another one.
+        let recorded = !given.is_empty() || outer.nested;
+        let with = inputs.keys().filter(|_| recorded).filter_map(|name| {
+            let value = scope.get(&format!("inputs.{name}")).unwrap_or_default();
+            let input = step.inputs.get(name);
+            let default = input.map_or("", |input| &input.default);
+            (value != default).then(|| (name.clone(), value.to_owned()))
+        });
+        Ok(Step {
+            condition,
+            enabled,
+            name: step.name.clone(),
+            uses: step.uses.clone(),
+            with: with.collect(),
+            runs,
+            pipeline,
+            needs,
+            label: step.label.clone(),
+            required_steps: step.required_steps,
+            working_directory,
+            environment: step.environment.clone(),
+        })
+    }
+
+    fn file(&mut self, name: &str, span: Span, context: Context<'_>) -> Result<Arc<PipelineFile>> {
+        if let Some(file) = self.files.get(name) {
+            return Ok(Arc::clone(file));
+        }
+        let fault =
+            |message: String, label: &str| context.fault(Diagnostic::new(message).at(span).label(label));
+        if name.starts_with('/') || name.contains("..") {
+            let message = format!("`{name}` is not the name of a pipeline");
+            return Err(fault(message, "a name, not a path"));
+        }
+        let found = self
+            .source
+            .find(name)
+            .map_err(|error| fault(format!("cannot read pipeline `{name}`: {error}"), "used here"))?
+            .ok_or_else(|| fault(format!("there is no pipeline `{name}`"), "used here"))?;
+        let file = Arc::new(parse_pipeline(&found.text, &found.path)?);
+        for diagnostic in &file.unknown {
+            self.warnings.push(format!("{}: {diagnostic}", found.path));
+        }
+        self.files.insert(name.to_owned(), Arc::clone(&file));
+        Ok(file)
+    }
+}
+
+/// Lays a pipeline file over the step that uses it: what the file says wins, as in the reference.
+fn overlay(step: &Pipeline, file: &Pipeline) -> Pipeline {
+    let or = |file: &String, step: &String| if file.is_empty() { step } else { file }.clone();
+    let mut environment = step.environment.clone();
+    environment.extend(file.environment.clone());
+    let (condition, condition_span) = if file.condition.is_empty() {
+        (step.condition.clone(), step.condition_span)
+    } else {
+        (file.condition.clone(), file.condition_span)
+    };
+    Pipeline {
+        span: step.span,
+        condition,
+        condition_span,
+        name: step.name.clone(),
+        uses: or(&file.uses, &step.uses),
+        uses_span: step.uses_span,
+        with: step.with.clone(),
+        runs: or(&file.runs, &step.runs),
+        runs_span: file.runs_span,
+        pipeline: file.pipeline.clone(),
+        inputs: file.inputs.clone(),
+        needs: file.needs.clone().or_else(|| step.needs.clone()),
+        label: or(&file.label, &step.label),
+        required_steps: file.required_steps.or(step.required_steps),
+        working_directory: or(&file.working_directory, &step.working_directory),
+        environment,
+    }
+}
+
+fn unknown_input(argument: &written::Argument, uses: &str, file: &Pipeline) -> Diagnostic {
+    let name = &argument.name;
+    let nearest = file
+        .inputs
+        .keys()
+        .map(|near| (strsim::jaro_winkler(name, near), near))
+        .filter(|(score, _)| *score >= 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    let diagnostic = Diagnostic::new(format!("unknown input `{name}` for pipeline `{uses}`"))
+        .at(argument.span)
+        .label(format!("not an input of `{uses}`"));
+    match nearest {
+        Some((_, near)) => diagnostic.help(format!("did you mean `{near}`?")),
+        None => diagnostic,
+    }
+}
+
+/// Adds defaults to the inputs given and checks them.
+fn complete(step: &Pipeline, given: &StringMap) -> std::result::Result<StringMap, String> {
+    let mut inputs = given.clone();
+    for (name, input) in &step.inputs {
+        let value = inputs.entry(name.clone()).or_default();
+        if value.is_empty() {
+            value.clone_from(&input.default);
+        }
+        let digits = match name.as_str() {
+            "expected-sha256" => 64,
+            "expected-sha512" => 128,
+            "expected-commit" => 40,
+            _ => 0,
+        };
+        let is_hex = value.len() == digits && value.bytes().all(|b| b.is_ascii_hexdigit());
+        if digits > 0 && !value.is_empty() && !is_hex {
+            return Err(format!(
+                "input `{name}` must be {digits} hexadecimal digits, not `{value}`"
+            ));
+        }
+        if input.required && value.is_empty() {
+            let uses = &step.uses;
+            return Err(format!("pipeline `{uses}` needs the input `{name}`"));
+        }
+    }
+    Ok(inputs)
+}
+
+/// The variables inside a step: those around it and its inputs.
+///
+/// An input's value is resolved by what is around the step (`foo: ${{inputs.foo}}` hands an outer
+/// input on); where that does not suffice, by the other inputs.
+fn with_inputs(scope: &Scope, inputs: &StringMap) -> std::result::Result<Scope, SubstitutionError> {
+    let mut inner = scope.clone();
+    for (name, value) in inputs {
+        let value = scope.substitute(value).unwrap_or_else(|_| value.clone());
+        inner.set(format!("inputs.{name}"), value);
+    }
+    inner.settle()?;
+    Ok(inner)
+}
+
+/// Collects what a step and the steps in it need, as far as they run.
+fn gather(step: &Step, needs: &mut Vec<String>) {
+    if !step.enabled {
+        return;
+    }
+    needs.extend(step.needs.iter().flatten().cloned());
+    step.pipeline.iter().for_each(|inner| gather(inner, needs));
+}

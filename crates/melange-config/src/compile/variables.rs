@@ -1,0 +1,206 @@
+//! What the variables of a build are worth.
+
+use apk_types::Arch;
+use regex::Regex;
+use spanned_yaml::{Diagnostic, Span};
+
+use super::{Compiler, Draft};
+use crate::error::ConfigError;
+use crate::substitute::{Scope, SubstitutionError};
+use crate::types::{Dependencies, Environment, Package};
+use crate::written::Subpackage;
+
+/// Where the workspace is in the guest.
+const WORKSPACE: &str = "/home/build";
+
+impl Compiler<'_> {
+    /// The variables that do not depend on a step: `package.*` and `vars.*`.
+    pub(super) fn package_scope(&self, package: &Package) -> Result<Scope, ConfigError> {
+        let mut scope = Scope::default();
+        scope.set("package.name", &package.name);
+        scope.set("package.version", &package.version);
+        scope.set("package.description", &package.description);
+        scope.set("package.epoch", package.epoch.to_string());
+        scope.set("package.full-version", package.full_version());
+        for (name, value) in &self.vars {
+            scope.set(format!("vars.{name}"), value);
+        }
+        self.transform(&mut scope)?;
+        Ok(scope)
+    }
+
+    /// The variables of all steps.
+    pub(super) fn build_scope(
+        &self,
+        package: &Package,
+        subpackages: &[Subpackage],
+    ) -> Result<Scope, ConfigError> {
+        let mut scope = Scope::default();
+        let out = format!("{WORKSPACE}/melange-out");
+        let destination = format!("{out}/{}", package.name);
+        scope.set("package.name", &package.name);
+        scope.set("package.version", &package.version);
+        scope.set("package.epoch", package.epoch.to_string());
+        scope.set("package.full-version", package.full_version());
+        scope.set("package.srcdir", WORKSPACE);
+        scope.set("targets.outdir", &out);
+        scope.set("targets.destdir", &destination);
+        scope.set("targets.contextdir", &destination);
+        scope.set("context.name", &package.name);
+        let arch = self.options.arch;
+        let host = self.options.libc.name();
+        scope.set("host.triplet.gnu", gnu_triplet(arch, host));
+        scope.set("host.triplet.rust", rust_triplet(arch, host));
+        for (name, libc) in [("glibc", "gnu"), ("musl", "musl")] {
+            scope.set(format!("cross.triplet.gnu.{name}"), gnu_triplet(arch, libc));
+            scope.set(format!("cross.triplet.rust.{name}"), rust_triplet(arch, libc));
+        }
+        scope.set("build.arch", arch.apk_name());
+        scope.set("build.goarch", arch.go_name());
+        for (name, value) in &self.vars {
+            scope.set(format!("vars.{name}"), value);
+        }
+        scope
+            .settle()
+            .map_err(|error| self.unresolved(&error, self.configuration.places.package))?;
+        self.transform(&mut scope)?;
+        let names = subpackages.iter().map(|sub| &sub.package.name);
+        for name in names.chain([&package.name]) {
+            scope.set(format!("targets.package.{name}"), format!("{out}/{name}"));
+        }
+        for name in self.configuration.options.keys() {
+            scope.set(format!("options.{name}.enabled"), "false");
+        }
+        for name in &self.options.build_options {
+            scope.set(format!("options.{name}.enabled"), "true");
+        }
+        Ok(scope)
+    }
+
+    /// Makes the variables of `var-transforms`, in order.
+    fn transform(&self, scope: &mut Scope) -> Result<(), ConfigError> {
+        let places = &self.configuration.var_transform_places;
+        for (transform, place) in self.configuration.var_transforms.iter().zip(places) {
+            let from = scope
+                .substitute(&transform.from)
+                .map_err(|error| self.unresolved(&error, *place))?;
+            let pattern = Regex::new(&transform.pattern).map_err(|error| {
+                let problem = error.to_string();
+                let problem = problem.lines().last().unwrap_or_default();
+                let message = format!(
+                    "`{}` is not a regular expression: {}",
+                    transform.pattern,
+                    problem.trim_start_matches("error: ")
+                );
+                self.fault(message, self.text().find(*place, &transform.pattern))
+            })?;
+            let value = pattern.replace_all(&from, transform.replace.as_str());
+            scope.set(format!("vars.{}", transform.to), value);
+        }
+        Ok(())
+    }
+
+    pub(super) fn unresolved(&self, error: &SubstitutionError, span: Span) -> ConfigError {
+        ConfigError::new(self.text(), diagnostic(error, span))
+    }
+
+    /// Replaces the variables of dependencies and package lists, where nothing may remain.
+    pub(super) fn substitute_lists(&self, draft: &mut Draft) -> Result<(), ConfigError> {
+        let scope = self.package_scope(&draft.compiled.package)?;
+        let place = self.configuration.places.package;
+        let in_package = |error| self.unresolved(&error, place);
+        dependencies(&scope, &mut draft.compiled.package.dependencies).map_err(in_package)?;
+        packages(&scope, &mut draft.compiled.environment).map_err(in_package)?;
+        if let Some(test) = &mut draft.test {
+            packages(&scope, &mut test.environment).map_err(in_package)?;
+        }
+        for subpackage in &mut draft.subpackages {
+            let place = subpackage.span;
+            let in_subpackage = |error| self.unresolved(&error, place);
+            dependencies(&scope, &mut subpackage.package.dependencies).map_err(in_subpackage)?;
+            if let Some(test) = &mut subpackage.test {
+                packages(&scope, &mut test.environment).map_err(in_subpackage)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn diagnostic(error: &SubstitutionError, span: Span) -> Diagnostic {
+    let diagnostic = Diagnostic::new(error.to_string()).at(span);
+    match error {
+        SubstitutionError::Undefined {
+            nearest: Some(nearest),
+            ..
+        } => diagnostic.help(format!("did you mean `{nearest}`?")),
+        _ => diagnostic,
+    }
+}
+
+fn all(scope: &Scope, texts: &mut [String]) -> Result<(), SubstitutionError> {
+    for text in texts.iter_mut().filter(|text| text.contains("${{")) {
+        *text = scope.substitute(text)?;
+    }
+    Ok(())
+}
+
+fn dependencies(scope: &Scope, dependencies: &mut Dependencies) -> Result<(), SubstitutionError> {
+    all(scope, &mut dependencies.provides)?;
+    all(scope, &mut dependencies.runtime)?;
+    all(scope, &mut dependencies.replaces)?;
+    let priorities = [
+        &mut dependencies.provider_priority,
+        &mut dependencies.replaces_priority,
+    ];
+    for priority in priorities {
+        *priority = scope.substitute(priority)?;
+    }
+    Ok(())
+}
+
+fn packages(scope: &Scope, environment: &mut Environment) -> Result<(), SubstitutionError> {
+    all(scope, &mut environment.contents.packages)
+}
+
+/// The variables inside a subpackage.
+pub(super) fn subpackage_scope(scope: &Scope, name: &str) -> Scope {
+    let mut scope = scope.clone();
+    let directory = format!("{WORKSPACE}/melange-out/{name}");
+    scope.set("subpkg.name", name);
+    scope.set("context.name", name);
+    scope.set("targets.subpkgdir", &directory);
+    scope.set("targets.contextdir", directory);
+    scope
+}
+
+/// The triplet of the GNU tools, `x86_64-pc-linux-gnu`.
+fn gnu_triplet(arch: Arch, libc: &str) -> String {
+    let (machine, abi) = match arch {
+        Arch::X86 => ("i486-pc", ""),
+        Arch::X86_64 => ("x86_64-pc", ""),
+        Arch::Aarch64 => ("aarch64-unknown", ""),
+        Arch::Armhf => ("arm-unknown", "eabihf"),
+        Arch::Armv7 => ("armv7l-unknown", "eabihf"),
+        Arch::Ppc64le => ("powerpc64le-unknown", ""),
+        Arch::S390x => ("s390x-ibm", ""),
+        Arch::Riscv64 => ("riscv64-unknown", ""),
+        Arch::Loongarch64 => ("loong64-unknown", ""),
+    };
+    format!("{machine}-linux-{libc}{abi}")
+}
+
+/// The triplet of Rust, `x86_64-unknown-linux-gnu`.
+fn rust_triplet(arch: Arch, libc: &str) -> String {
+    let (machine, abi) = match arch {
+        Arch::X86 => ("i686", ""),
+        Arch::X86_64 => ("x86_64", ""),
+        Arch::Aarch64 => ("aarch64", ""),
+        Arch::Armhf => ("armv6", "eabihf"),
+        Arch::Armv7 => ("armv7", "eabihf"),
+        Arch::Ppc64le => ("powerpc64le", ""),
+        Arch::S390x => ("s390x", ""),
+        Arch::Riscv64 => ("riscv64", ""),
+        Arch::Loongarch64 => ("loong64", ""),
+    };
+    format!("{machine}-unknown-linux-{libc}{abi}")
+}

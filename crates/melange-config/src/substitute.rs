@@ -1,0 +1,267 @@
+//! Variables: `${{name}}` in texts.
+
+use std::collections::HashMap;
+
+use crate::condition::is_word;
+
+/// The longest text that substitution may make.
+const LONGEST: usize = 16 << 20;
+
+/// How often values that hold variables themselves are looked at.
+const ROUNDS: usize = 32;
+
+/// Says why a text's variables cannot be replaced.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SubstitutionError {
+    /// A name nobody gave a value.
+    #[error("variable `{name}` is not defined")]
+    Undefined {
+        /// The name.
+        name: String,
+        /// The defined name that is most like it.
+        nearest: Option<String>,
+    },
+    /// `${{` without a name or without `}}`.
+    #[error("`{text}` is not a variable: write `${{{{name}}}}`")]
+    Malformed {
+        /// The text from `${{` on.
+        text: String,
+    },
+    /// A value that needs itself.
+    #[error("variable `{name}` is defined by itself")]
+    Circular {
+        /// The name.
+        name: String,
+    },
+    /// More text than is reasonable.
+    #[error("replacing variables makes a text of more than {LONGEST} bytes")]
+    TooLong,
+}
+
+/// The values of variables by their names, without `${{` and `}}`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scope {
+    values: HashMap<String, String>,
+}
+
+impl Scope {
+    pub(crate) fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.values.insert(name.into(), value.into());
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str)
+    }
+
+    /// Replaces the variables that are defined and written without blanks, and leaves the rest.
+    pub(crate) fn replace(&self, text: &str) -> String {
+        self.replace_with(text, |_, value| value.to_owned())
+    }
+
+    /// As [`Scope::replace`] in a condition: outside of quotes a plain value is put in quotes.
+    pub(crate) fn replace_in_condition(&self, text: &str) -> String {
+        self.replace_with(text, |before, value| {
+            if in_quotes(before) || !value.chars().all(|c| is_word(c) || c == ' ') {
+                value.to_owned()
+            } else {
+                quote(value)
+            }
+        })
+    }
+
+    fn replace_with(&self, text: &str, put: impl Fn(&str, &str) -> String) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(at) = rest.find("${{") {
+            let (before, after) = (&rest[..at], &rest[at + 3..]);
+            out.push_str(before);
+            let value = after
+                .find("}}")
+                .and_then(|end| Some((end, self.get(&after[..end])?)));
+            match value {
+                Some((end, value)) => {
+                    let value = put(&out, value);
+                    out.push_str(&value);
+                    rest = &after[end + 2..];
+                }
+                None => {
+                    out.push_str("${{");
+                    rest = after;
+                }
+            }
+        }
+        out.push_str(rest);
+        out
+    }
+
+    /// Replaces all variables.
+    pub(crate) fn substitute(&self, text: &str) -> Result<String, SubstitutionError> {
+        self.expand(text, str::to_owned)
+    }
+
+    /// Replaces all variables by their values in double quotes, as a condition wants them.
+    pub(crate) fn substitute_quoted(&self, text: &str) -> Result<String, SubstitutionError> {
+        self.expand(text, quote)
+    }
+
+    fn expand(&self, text: &str, put: impl Fn(&str) -> String) -> Result<String, SubstitutionError> {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(at) = rest.find("${{") {
+            out.push_str(&rest[..at]);
+            let (name, after) = name(&rest[at..])?;
+            let value = self.get(name).ok_or_else(|| self.undefined(name))?;
+            out.push_str(&put(value));
+            if out.len() > LONGEST {
+                return Err(SubstitutionError::TooLong);
+            }
+            rest = after;
+        }
+        out.push_str(rest);
+        Ok(out)
+    }
+
+    fn undefined(&self, name: &str) -> SubstitutionError {
+        let nearest = self
+            .values
+            .keys()
+            .map(|near| (strsim::jaro_winkler(name, near), near))
+            .filter(|(score, _)| *score >= 0.9)
+            .max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(a.1)))
+            .map(|(_, near)| near.clone());
+        SubstitutionError::Undefined {
+            name: name.to_owned(),
+            nearest,
+        }
+    }
+
+    /// Replaces variables inside the values, until none is left.
+    pub(crate) fn settle(&mut self) -> Result<(), SubstitutionError> {
+        for _ in 0..ROUNDS {
+            let mut open: Vec<String> = self.open();
+            if open.is_empty() {
+                return Ok(());
+            }
+            open.sort_unstable();
+            for name in open {
+                let value = self.substitute(self.get(&name).unwrap_or_default())?;
+                self.set(name, value);
+            }
+        }
+        match self.open().into_iter().min() {
+            Some(name) => Err(SubstitutionError::Circular { name }),
+            None => Ok(()),
+        }
+    }
+
+    fn open(&self) -> Vec<String> {
+        let open = self.values.iter().filter(|(_, value)| value.contains("${{"));
+        open.map(|(name, _)| name.clone()).collect()
+    }
+}
+
+/// Reads the name at the start of a text that begins with `${{`; returns what follows `}}`.
+fn name(text: &str) -> Result<(&str, &str), SubstitutionError> {
+    let malformed = || SubstitutionError::Malformed {
+        text: text.lines().next().unwrap_or_default().chars().take(40).collect(),
+    };
+    let blank = |c: char| matches!(c, ' ' | '\t' | '\n' | '\r');
+    let inner = text[3..].trim_start_matches(blank);
+    let end = inner
+        .find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-' | '_'))
+        .filter(|end| *end > 0)
+        .ok_or_else(malformed)?;
+    let after = inner[end..].trim_start_matches(blank);
+    let after = after.strip_prefix("}}").ok_or_else(malformed)?;
+    Ok((&inner[..end], after))
+}
+
+fn quote(value: &str) -> String {
+    let mut out = String::from("\"");
+    for c in value.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Tells whether a condition that is cut off here is cut inside quotes.
+fn in_quotes(text: &str) -> bool {
+    let mut open = None;
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match (open, c) {
+            (Some(_), '\\') => {
+                chars.next();
+            }
+            (Some(quote), c) if c == quote => open = None,
+            (None, '\'' | '"') => open = Some(c),
+            _ => {}
+        }
+    }
+    open.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Scope, SubstitutionError};
+
+    fn scope() -> Scope {
+        let mut scope = Scope::default();
+        scope.set("package.name", "hello");
+        scope.set("vars.a", "[${{vars.b}}]");
+        scope.set("vars.b", "b");
+        scope.set("vars.empty", "");
+        scope
+    }
+
+    #[test]
+    fn replacing_leaves_what_it_does_not_know() {
+        let text = "${{package.name}} ${{ package.name }} ${{vars.x}} ${{ ${{vars.b}}";
+        assert_eq!(
+            scope().replace(text),
+            "hello ${{ package.name }} ${{vars.x}} ${{ b"
+        );
+    }
+
+    #[test]
+    fn substituting_knows_blanks_and_refuses_the_rest() {
+        assert_eq!(
+            scope().substitute("a ${{ package.name }}b"),
+            Ok("a hellob".to_owned())
+        );
+        let undefined = scope().substitute("${{package.nam}}");
+        let nearest = Some("package.name".to_owned());
+        let name = "package.nam".to_owned();
+        assert_eq!(undefined, Err(SubstitutionError::Undefined { name, nearest }));
+        for text in ["${{", "${{}}", "${{a b}}", "${{a}", "${{a"] {
+            let fault = scope().substitute(text).expect_err(text);
+            assert!(matches!(fault, SubstitutionError::Malformed { .. }), "{text}");
+        }
+    }
+
+    #[test]
+    fn conditions_get_quotes_where_they_have_none() {
+        let text = "${{package.name}} == '${{package.name}}' && ${{vars.empty}} == ''";
+        let want = "\"hello\" == 'hello' && \"\" == ''";
+        assert_eq!(scope().replace_in_condition(text), want);
+    }
+
+    #[test]
+    fn values_settle_or_turn_in_a_circle() {
+        let mut settled = scope();
+        settled.settle().expect("settles");
+        assert_eq!(settled.get("vars.a"), Some("[b]"));
+        let mut circle = scope();
+        circle.set("vars.b", "${{vars.a}}");
+        assert!(circle.settle().is_err());
+        let mut growing = scope();
+        growing.set("vars.b", "${{vars.b}}${{vars.b}}");
+        assert!(growing.settle().is_err());
+    }
+}

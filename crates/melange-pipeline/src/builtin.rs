@@ -1,0 +1,166 @@
+//! The pipelines that every build can use by name.
+
+use std::borrow::Cow;
+use std::io;
+use std::path::PathBuf;
+
+use melange_config::{PipelineSource, PipelineText};
+
+macro_rules! embed {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../pipelines/", $name, ".yaml")))),*]
+    };
+}
+
+/// Name and YAML text of every built-in pipeline, in the order of the names.
+pub const BUILTIN: &[(&str, &str)] = embed![];
+
+/// Finds a built-in pipeline by its name, such as `autoconf/make`.
+#[must_use]
+pub fn builtin(name: &str) -> Option<&'static str> {
+    let at = BUILTIN.binary_search_by_key(&name, |(name, _)| name).ok()?;
+    Some(BUILTIN[at].1)
+}
+
+/// Looks pipelines up in directories, the first that has one wins, and then among the built-in.
+#[derive(Clone, Debug, Default)]
+pub struct PipelineDirectories {
+    directories: Vec<PathBuf>,
+}
+
+impl PipelineDirectories {
+    /// Makes a source of directories; without any, only the built-in pipelines are found.
+    pub fn new(directories: impl IntoIterator<Item = PathBuf>) -> Self {
+        Self {
+            directories: directories.into_iter().collect(),
+        }
+    }
+}
+
+impl PipelineSource for PipelineDirectories {
+    fn find(&self, name: &str) -> io::Result<Option<PipelineText<'_>>> {
+        for directory in &self.directories {
+            let path = directory.join(format!("{name}.yaml"));
+            match std::fs::read_to_string(&path) {
+                Ok(text) => {
+                    return Ok(Some(PipelineText {
+                        path: Cow::Owned(path.display().to_string()),
+                        text: Cow::Owned(text),
+                    }));
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    let message = format!("{}: {error}", path.display());
+                    return Err(io::Error::new(error.kind(), message));
+                }
+            }
+        }
+        Ok(builtin(name).map(|text| PipelineText {
+            path: Cow::Owned(format!("built-in pipeline {name}")),
+            text: Cow::Borrowed(text),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use melange_config::{CompileOptions, compile, parse};
+
+    use super::{BUILTIN, PipelineDirectories, builtin};
+
+    fn files(directory: &Path, prefix: &str, names: &mut Vec<String>) {
+        for entry in std::fs::read_dir(directory).expect("readable") {
+            let entry = entry.expect("readable");
+            let name = entry.file_name().into_string().expect("a name");
+            if entry.path().is_dir() {
+                files(&entry.path(), &format!("{prefix}{name}/"), names);
+            } else if let Some(name) = name.strip_suffix(".yaml") {
+                names.push(format!("{prefix}{name}"));
+            }
+        }
+    }
+
+    #[test]
+    fn every_file_is_embedded_and_sorted() {
+        let mut names = Vec::new();
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines");
+        files(&directory, "", &mut names);
+        names.sort_unstable();
+        let embedded: Vec<_> = BUILTIN.iter().map(|(name, _)| *name).collect();
+        assert_eq!(embedded, names);
+        assert!(embedded.iter().all(|name| builtin(name).is_some()));
+    }
+
+    #[test]
+    fn every_pipeline_compiles_describes_itself_and_its_inputs() {
+        for (name, text) in BUILTIN {
+            assert!(text.contains("\nname: ") || text.starts_with("name: "), "{name}");
+            assert!(
+                text.contains("description: |") || !text.contains("inputs:"),
+                "{name}"
+            );
+            let document = text.to_string();
+            let mut with = String::new();
+            let mut current = "";
+            for line in document.lines().skip_while(|line| *line != "inputs:").skip(1) {
+                if !line.starts_with("  ") {
+                    break;
+                }
+                if line.starts_with("  ") && !line.starts_with("   ") {
+                    current = line.trim().trim_end_matches(':');
+                }
+                if line.trim() == "required: true" {
+                    let value = match current {
+                        "expected-commit" => "a".repeat(40),
+                        _ => "value".to_owned(),
+                    };
+                    with.push_str(&format!("      {current}: {value}\n"));
+                }
+            }
+            let with = if with.is_empty() {
+                with
+            } else {
+                format!("    with:\n{with}")
+            };
+            let source = format!(
+                "package: {{name: a, version: 1, epoch: 0}}\nsubpackages:\n- name: b\n  pipeline:\n  - uses: {name}\n{with}"
+            );
+            let configuration = parse(&source, "test.yaml").expect("valid");
+            let options = CompileOptions::new("x86_64".parse().expect("known"));
+            let compiled = compile(&configuration, &options, &PipelineDirectories::default());
+            let compiled = compiled.unwrap_or_else(|error| panic!("{}", error.render()));
+            assert_eq!(compiled.warnings, Vec::<String>::new(), "{name}");
+        }
+    }
+
+    #[test]
+    fn directories_come_before_the_built_in() {
+        let directory = tempfile::tempdir().expect("a directory");
+        std::fs::write(directory.path().join("strip.yaml"), "runs: own").expect("written");
+        let source = PipelineDirectories::new([directory.path().to_owned()]);
+        let configuration = parse(
+            "package: {name: a, version: 1, epoch: 0}\npipeline: [{uses: strip}]",
+            "test.yaml",
+        );
+        let options = CompileOptions::new("x86_64".parse().expect("known"));
+        let compiled = compile(&configuration.expect("valid"), &options, &source).expect("compiles");
+        assert_eq!(compiled.pipeline[0].runs, "own\n");
+        let none = compile(
+            &parse(
+                "package: {name: a, version: 1, epoch: 0}\npipeline: [{uses: none}]",
+                "t",
+            )
+            .expect("valid"),
+            &options,
+            &BTreeMap::new(),
+        );
+        assert!(
+            none.expect_err("refused")
+                .to_string()
+                .contains("there is no pipeline `none`")
+        );
+    }
+}
