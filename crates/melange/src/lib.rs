@@ -1,5 +1,6 @@
 //! Builds apk packages: guest, steps, split, analysis, SBOM, signature, index.
 mod build;
+mod compiled;
 mod emit;
 mod error;
 mod ignore;
@@ -11,6 +12,7 @@ mod tree;
 mod workspace;
 
 pub use build::{BuildReport, BuildRequest, Event, Events, Guest, Linters, build_plan};
+pub use compiled::{BuildEnvironment, build};
 pub use error::{BuildError, SbomError, SigningKeyError};
 pub use index::update_index;
 pub use key::SigningKey;
