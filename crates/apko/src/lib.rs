@@ -2,6 +2,7 @@
 mod build;
 pub mod config;
 mod dot;
+mod guest;
 mod install;
 mod lockfile;
 mod resolve;
@@ -10,6 +11,7 @@ mod unify;
 mod vcs;
 pub use build::*;
 pub use dot::dot;
+pub use guest::*;
 pub use install::*;
 pub use lockfile::*;
 pub use resolve::*;

@@ -80,6 +80,9 @@ pub enum ResolveError {
         /// Repositories that have no index for the architecture.
         without_index: Vec<String>,
     },
+    /// There is no architecture to resolve for.
+    #[error("there is no architecture to resolve packages for")]
+    NoArchitecture,
     /// The architectures take different versions of what was asked for.
     #[error(transparent)]
     Disagreement(#[from] Disagreement),
