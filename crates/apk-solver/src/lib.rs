@@ -37,6 +37,7 @@
 //! # Ok::<(), Box<apk_solver::Conflict>>(())
 //! ```
 
+mod check;
 mod conflict;
 mod go_version;
 mod greedy;

@@ -2,7 +2,7 @@
 
 use apk_types::Dependency;
 
-use crate::{PackageRef, Universe};
+use crate::{Conflict, PackageRef, Universe};
 
 /// What a request states beside the world; the default states nothing.
 #[derive(Clone, Copy, Default)]
@@ -29,6 +29,10 @@ pub struct Solution {
     pub packages: Vec<PackageRef>,
     /// What the dependencies of these packages exclude (`!name`), without the `!`, each once, in the order met.
     pub conflicts: Vec<String>,
+    /// Demands of the world or of these packages that the packages do not meet; empty but for requests that no
+    /// installation satisfies and that the Go apko answers nevertheless, such as those that mix repositories of
+    /// two architectures.
+    pub unmet: Vec<Conflict>,
 }
 
 /// A dependency taken apart, with the number of its name.

@@ -7,6 +7,7 @@
 //!    states rules packages out from then on.
 //! 4. After each, packages whose `install_if` entries are all among its dependencies are added.
 
+mod complete;
 mod order;
 mod rules;
 mod trigger;
@@ -39,6 +40,7 @@ enum Failure<'s> {
     AlreadyChosen(PackageId),
     Clash(PackageId, NameId),
     Unreadable,
+    Unmet(Vec<PackageId>),
 }
 
 /// A failure and the dependencies that led there, each with who states it.
@@ -108,11 +110,13 @@ struct Greedy<'s> {
     conflicts: Vec<&'s Dependency>,
 }
 
-/// The packages picked, in order, and which of them `install_if` brought.
-pub(crate) struct Picks<'s> {
-    pub(crate) packages: Vec<PackageId>,
-    pub(crate) brought: Vec<PackageId>,
+/// The packages picked, in order.
+struct Picks<'s> {
+    packages: Vec<PackageId>,
+    /// What `install_if` brought, with the entry of the world among whose dependencies it was triggered.
+    brought: Vec<(PackageId, &'s Dependency)>,
     conflicts: Vec<&'s Dependency>,
+    unmet: Vec<Dead<'s>>,
 }
 
 /// Makes the Go apko's choice.
@@ -131,6 +135,7 @@ pub(crate) fn solve<'s>(
                 .iter()
                 .map(|entry| entry.as_str()[1..].to_owned())
                 .collect(),
+            unmet: picks.unmet.iter().map(|dead| search.tell(dead)).collect(),
         }),
     }
 }
@@ -176,6 +181,7 @@ impl<'s> Greedy<'s> {
             packages: Vec::new(),
             brought: Vec::new(),
             conflicts: Vec::new(),
+            unmet: Vec::new(),
         };
         for want in wants {
             let package = self
@@ -184,7 +190,9 @@ impl<'s> Greedy<'s> {
             self.start_entry();
             let mut found = self.dependencies(package, want.dependency)?;
             let own = self.trigger(&mut found);
-            picks.brought.extend_from_slice(&found[own..]);
+            picks
+                .brought
+                .extend(found[own..].iter().map(|package| (*package, want.dependency)));
             found.push(package);
             for package in found {
                 let name = self.universe.name(package);
@@ -196,6 +204,7 @@ impl<'s> Greedy<'s> {
                 }
             }
         }
+        self.complete(world, &mut picks);
         picks.conflicts = std::mem::take(&mut self.conflicts);
         Ok(picks)
     }
@@ -307,6 +316,9 @@ impl<'s> Greedy<'s> {
             Failure::Clash(package, name) => Cause::Clash {
                 with: self.candidate(package),
                 name: self.name_text(package, name),
+            },
+            Failure::Unmet(ref present) => Cause::Unmet {
+                chosen: present.iter().map(|package| self.candidate(*package)).collect(),
             },
             Failure::Unreadable => Cause::UnreadableVersion,
         };
