@@ -136,7 +136,7 @@ impl Builder {
         let span = self.offsets.span(&saphyr_parser::Span::empty(at));
         Diagnostic::new(format!("not valid YAML: {}", error.info()))
             .at(span)
-            .label("here")
+            .label("reading stopped in this line")
     }
 
     fn count(&mut self, nodes: usize, span: Span) -> Result<(), Diagnostic> {

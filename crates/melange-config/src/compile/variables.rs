@@ -1,7 +1,7 @@
 //! What the variables of a build are worth.
 
 use apk_types::Arch;
-use regex::Regex;
+use regex::{Captures, Regex};
 use spanned_yaml::{Diagnostic, Span};
 
 use super::{Compiler, Draft};
@@ -94,7 +94,8 @@ impl Compiler<'_> {
                 );
                 self.fault(message, self.text().find(*place, &transform.pattern))
             })?;
-            let value = pattern.replace_all(&from, transform.replace.as_str());
+            let value =
+                pattern.replace_all(&from, |groups: &Captures<'_>| expand(&transform.replace, groups));
             scope.set(format!("vars.{}", transform.to), value);
         }
         Ok(())
@@ -203,4 +204,68 @@ fn rust_triplet(arch: Arch, libc: &str) -> String {
         Arch::Loongarch64 => ("loong64", ""),
     };
     format!("{machine}-unknown-linux-{libc}{abi}")
+}
+
+/// Fills the groups of a match into a template: `$1`, `$name`, `${name}`, `$$`.
+///
+/// As in Go, a name is as long as it can be (`$1_2` is the group `1_2`), an unknown group is
+/// empty, and a `$` that begins none of these stands for itself (so does that of `${{name}}`).
+fn expand(template: &str, groups: &Captures<'_>) -> String {
+    let mut out = String::new();
+    let mut rest = template;
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        let after = &rest[at + 1..];
+        if let Some(after) = after.strip_prefix('$') {
+            out.push('$');
+            rest = after;
+            continue;
+        }
+        let (open, inner) = match after.strip_prefix('{') {
+            Some(inner) => (true, inner),
+            None => (false, after),
+        };
+        let end = inner.find(|c: char| !c.is_alphanumeric() && c != '_');
+        let (name, tail) = inner.split_at(end.unwrap_or(inner.len()));
+        let tail = if open { tail.strip_prefix('}') } else { Some(tail) };
+        match tail {
+            Some(tail) if !name.is_empty() => {
+                let group = match name.parse() {
+                    Ok(number) => groups.get(number),
+                    Err(_) => groups.name(name),
+                };
+                out.push_str(group.map_or("", |group| group.as_str()));
+                rest = tail;
+            }
+            _ => {
+                out.push('$');
+                rest = after;
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use regex::{Captures, Regex};
+
+    use super::expand;
+
+    #[test]
+    fn templates_are_filled_as_in_go() {
+        let pattern = Regex::new(r"^(\d+)\.(?P<minor>\d+)").expect("valid");
+        let table = [
+            ("${1}_$minor", "4_5"),
+            ("$1_$minor", "5"),
+            ("$1-${minor}!", "4-5!"),
+            ("$$1 $9 $", "$1  $"),
+            ("${{host.triplet.gnu}}", "${{host.triplet.gnu}}"),
+        ];
+        for (template, want) in table {
+            let got = pattern.replace("4.5", |groups: &Captures<'_>| expand(template, groups));
+            assert_eq!(got, want, "{template}");
+        }
+    }
 }
