@@ -3,6 +3,7 @@
 //! With `--batch REPOS CASES` it answers each line of a JSON-lines file with `packages` and `repos` instead.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::error::Error;
 use std::io::Read as _;
 use std::time::Instant;
@@ -61,9 +62,9 @@ fn batch(directory: &str, cases: &str) -> Result<(), Box<dyn Error>> {
     for case in &cases {
         for line in texts(&case["repos"]) {
             let name = line.rsplit(' ').next().unwrap_or_default().to_owned();
-            if !indexes.contains_key(&name) {
-                let packages = read_index(&format!("{directory}/{name}/x86_64/APKINDEX.tar.gz"))?;
-                indexes.insert(name, packages);
+            let path = format!("{directory}/{name}/x86_64/APKINDEX.tar.gz");
+            if let Entry::Vacant(entry) = indexes.entry(name) {
+                entry.insert(read_index(&path)?);
             }
         }
     }

@@ -10,14 +10,14 @@
 mod complete;
 mod order;
 mod rules;
+mod tell;
 mod trigger;
 mod walk;
 
 use apk_types::Dependency;
 
-use crate::conflict::{Asker, Candidate, Cause, Conflict, Demand, Reason, Rejected};
-use crate::go_version::VersionText;
-use crate::request::{Bound, Options, Solution, Want};
+use crate::conflict::Conflict;
+use crate::request::{Options, Solution, Want};
 use crate::universe::{NameId, PackageId, Universe};
 
 /// Who stated what rules a package out; `None` is the world.
@@ -273,122 +273,6 @@ impl<'s> Dead<'s> {
         Self {
             chain: vec![(by, dependency)],
             failure,
-        }
-    }
-}
-
-/// Turning numbers into what conflicts say.
-impl<'s> Greedy<'s> {
-    fn candidate(&self, package: PackageId) -> Candidate {
-        let record = self.universe.record(package);
-        Candidate {
-            name: record.name.clone(),
-            version: record.version.clone(),
-            place: self.universe.place(package),
-        }
-    }
-
-    fn demand(&self, by: By, dependency: &Dependency) -> Demand {
-        Demand {
-            asker: by.map_or(Asker::World, |package| Asker::Package(self.candidate(package))),
-            dependency: dependency.clone(),
-        }
-    }
-
-    fn name_text(&self, package: PackageId, name: NameId) -> String {
-        if self.universe.name(package) == name {
-            return self.universe.record(package).name.clone();
-        }
-        let provided = self
-            .universe
-            .provides(package)
-            .find(|(provided, _)| *provided == name);
-        provided
-            .map(|(_, entry)| entry.name().to_owned())
-            .unwrap_or_default()
-    }
-
-    fn tell(&self, dead: &Dead<'s>) -> Conflict {
-        let cause = match dead.failure {
-            Failure::NothingProvides => Cause::NothingProvides,
-            Failure::NoCandidate(want, pin) => Cause::AllRejected(self.rejected(dead, &want, pin)),
-            Failure::AlreadyChosen(package) => Cause::AlreadyChosen(self.candidate(package)),
-            Failure::Clash(package, name) => Cause::Clash {
-                with: self.candidate(package),
-                name: self.name_text(package, name),
-            },
-            Failure::Unmet(ref present) => Cause::Unmet {
-                chosen: present.iter().map(|package| self.candidate(*package)).collect(),
-            },
-            Failure::Unreadable => Cause::UnreadableVersion,
-        };
-        Conflict {
-            chain: dead
-                .chain
-                .iter()
-                .map(|(by, dependency)| self.demand(*by, dependency))
-                .collect(),
-            cause,
-        }
-    }
-
-    fn rejected(&self, dead: &Dead<'s>, want: &Want<'s>, pin: Option<&str>) -> Vec<Rejected> {
-        let Some(name) = want.name else {
-            return Vec::new();
-        };
-        let by = dead.chain.last().and_then(|(by, _)| *by);
-        let mut seen = Vec::new();
-        let mut rejected = Vec::new();
-        for &package in self.universe.providers(name) {
-            if seen.contains(&package) {
-                continue;
-            }
-            seen.push(package);
-            let reason = match (self.fallen[package.index()], self.universe.tag(package)) {
-                (Some(fall), _) => self.reason(fall),
-                (None, Some(tag)) if Some(tag) != pin => Reason::NotPinned { tag: tag.to_owned() },
-                (None, _) => self.mismatch(package, name, by, want),
-            };
-            rejected.push(Rejected {
-                package: self.candidate(package),
-                reason,
-            });
-        }
-        rejected
-    }
-
-    fn reason(&self, fall: Fall<'s>) -> Reason {
-        match fall {
-            Fall::Excluded(by, dependency) => Reason::Excluded(self.demand(by, dependency)),
-            Fall::Mismatch(by, dependency, version) => Reason::VersionMismatch {
-                demand: self.demand(by, dependency),
-                version: version.to_owned(),
-            },
-            Fall::NameTaken(by, name) => Reason::NameTaken {
-                by: self.candidate(by),
-                name: self.name_text(by, name),
-            },
-            Fall::Unreadable(version) => Reason::UnreadableVersion(version.to_owned()),
-            Fall::AbsentFor(arch) => Reason::AbsentFor(arch.to_owned()),
-        }
-    }
-
-    fn mismatch(&self, package: PackageId, name: NameId, by: By, want: &Want<'s>) -> Reason {
-        let own = &self.universe.record(package).version;
-        if VersionText::plain(own).read().is_none() || matches!(want.bound, Bound::Unreadable) {
-            return Reason::UnreadableVersion(own.clone());
-        }
-        let provided = self
-            .universe
-            .provides(package)
-            .find(|(provided, _)| *provided == name);
-        let version = match provided.and_then(|(_, entry)| entry.version()) {
-            Some(version) if self.universe.name(package) != name => version.to_owned(),
-            _ => own.clone(),
-        };
-        Reason::VersionMismatch {
-            demand: self.demand(by, want.dependency),
-            version,
         }
     }
 }

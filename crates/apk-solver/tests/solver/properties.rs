@@ -1,0 +1,157 @@
+//! What holds for any universe and any world.
+
+use apk_solver::Asker;
+use apk_types::{Dependency, PackageRecord, Version};
+use proptest::prelude::*;
+
+use crate::universe::{self, Repo};
+
+const NAME: &str = "[a-f]";
+
+fn dependency() -> impl Strategy<Value = Dependency> {
+    let text = prop_oneof![
+        8 => NAME.prop_map(|name| name),
+        2 => "[a-f](=|>=|<|>|~)[1-3]",
+        1 => "![a-f]",
+        1 => "!a<[1-3]",
+    ];
+    text.prop_map(|text| Dependency::lenient(&text))
+}
+
+fn package() -> impl Strategy<Value = PackageRecord> {
+    let list = |most| prop::collection::vec(dependency(), 0..most);
+    let provides = prop::collection::vec("[a-h](=[1-3])?", 0..2);
+    let install_if = prop::option::weighted(0.1, prop::collection::vec("[a-f]", 1..3));
+    (NAME, "[1-3]", list(4), provides, install_if).prop_map(
+        |(name, version, depends, provides, install_if)| {
+            let parse = |texts: Vec<String>| texts.iter().map(|text| Dependency::lenient(text)).collect();
+            PackageRecord {
+                name,
+                version,
+                depends,
+                provides: parse(provides),
+                install_if: parse(install_if.unwrap_or_default()),
+                ..PackageRecord::default()
+            }
+        },
+    )
+}
+
+fn repos() -> impl Strategy<Value = Vec<Repo>> {
+    let packages = prop::collection::vec(package(), 1..14);
+    let repo = (prop::option::weighted(0.2, Just("edge".to_owned())), packages);
+    prop::collection::vec(repo, 1..3).prop_map(|repos| {
+        let numbered = repos.into_iter().enumerate();
+        numbered
+            .map(|(number, (tag, packages))| Repo {
+                tag,
+                source: number.to_string(),
+                packages,
+            })
+            .collect()
+    })
+}
+
+fn worlds() -> impl Strategy<Value = Vec<Dependency>> {
+    let entry = prop_oneof![4 => dependency(), 1 => "[a-f]@edge".prop_map(|text| Dependency::lenient(&text))];
+    prop::collection::vec(entry, 1..5)
+}
+
+/// True where a package provides what a dependency names in a version that it accepts. As in the Go apko, the
+/// version of the package, or of anything it provides, may stand for the version of the name.
+fn provides(package: &PackageRecord, dependency: &Dependency, any_version: bool) -> bool {
+    let accepts = |text: &str| dependency.accepts(&Version::parse(text).unwrap());
+    let under_name = |entry: &&Dependency| entry.name() == dependency.name();
+    let is_own = package.name == dependency.name();
+    let has_name = is_own || package.provides.iter().any(|entry| under_name(&entry));
+    let mut entries = package
+        .provides
+        .iter()
+        .filter(|entry| any_version || under_name(entry));
+    has_name
+        && (dependency.constraint().is_none()
+            || (is_own || any_version) && accepts(&package.version)
+            || entries.any(|entry| entry.version().is_some_and(accepts)))
+}
+
+fn broken<'a>(world: &'a [Dependency], chosen: &[&'a PackageRecord]) -> Option<&'a Dependency> {
+    let is_met = |by: &str, dependency: &Dependency| match dependency.is_conflict() {
+        true => !chosen
+            .iter()
+            .any(|other| other.name != by && provides(other, dependency, false)),
+        false => chosen.iter().any(|other| provides(other, dependency, true)),
+    };
+    let of_packages = chosen
+        .iter()
+        .flat_map(|package| package.depends.iter().map(|entry| (package.name.as_str(), entry)));
+    let mut all = world.iter().map(|entry| ("", entry)).chain(of_packages);
+    all.find(|(by, entry)| !is_met(by, entry)).map(|(_, entry)| entry)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_answer_is_whole_or_says_what_is_unmet_or_is_a_conflict(repos in repos(), world in worlds()) {
+        match universe::solve(&repos, &[], &world) {
+            Ok(solution) => {
+                let chosen: Vec<_> =
+                    solution.packages.iter().map(|place| &repos[place.repository].packages[place.package]).collect();
+                let mut names: Vec<_> = chosen.iter().map(|package| &package.name).collect();
+                names.sort();
+                names.dedup();
+                prop_assert_eq!(names.len(), chosen.len(), "two of one name");
+                let fault = broken(&world, &chosen);
+                prop_assert_eq!(fault.is_none(), solution.unmet.is_empty(), "{:?} {:?}", fault, solution.unmet);
+            }
+            Err(conflict) => {
+                prop_assert_eq!(&conflict.chain[0].asker, &Asker::World);
+                prop_assert!(world.contains(&conflict.chain[0].dependency));
+            }
+        }
+    }
+
+    #[test]
+    fn the_answer_is_the_same_again_and_for_any_order_of_the_world(
+        repos in repos(),
+        (world, shuffled) in worlds().prop_flat_map(|world| (Just(world.clone()), Just(world).prop_shuffle())),
+    ) {
+        let answer = universe::solve(&repos, &[], &world);
+        prop_assert_eq!(&answer, &universe::solve(&repos, &[], &world));
+        let mut twice = shuffled.clone();
+        twice.extend(shuffled);
+        prop_assert_eq!(&answer, &universe::solve(&repos, &[], &twice));
+    }
+
+    #[test]
+    fn packages_that_have_nothing_to_do_with_it_change_nothing(repos in repos(), world in worlds()) {
+        let mut more = repos.clone();
+        let stranger = |name: &str| PackageRecord {
+            name: name.to_owned(),
+            version: "1".to_owned(),
+            depends: vec![Dependency::lenient("a"), Dependency::lenient("!b")],
+            ..PackageRecord::default()
+        };
+        for repo in &mut more {
+            repo.packages.push(stranger("stranger"));
+        }
+        more.push(Repo { tag: None, source: "more".to_owned(), packages: vec![stranger("another")] });
+        prop_assert_eq!(universe::solve(&repos, &[], &world), universe::solve(&more, &[], &world));
+    }
+
+    #[test]
+    fn an_architecture_that_has_the_same_changes_nothing(repos in repos(), world in worlds()) {
+        prop_assert_eq!(universe::solve(&repos, &[], &world), universe::solve(&repos, &repos, &world));
+    }
+}
+
+#[test]
+fn a_long_chain_of_packages_is_followed_to_its_end() {
+    let text: String = std::iter::once("repo main\n".to_owned())
+        .chain((0..5_000).map(|number| format!("p{number}=1 D:p{}\n", number + 1)))
+        .chain(["p5000=1\n".to_owned()])
+        .collect();
+    let repos = universe::read(text.lines(), |_| ());
+    let solution = universe::solve(&repos, &[], &universe::world("p0")).unwrap();
+    assert_eq!(solution.packages.len(), 5_001);
+}
