@@ -18,6 +18,7 @@ use crate::index::update_index;
 use crate::key::SigningKey;
 use crate::plan::{PackagePlan, Plan};
 use crate::sbom::{Documents, license_texts};
+use crate::toolchain::write_settings;
 use crate::tree::{DiskTree, OUTPUT};
 use crate::workspace::{Scratch, Source, copy_sources, io_error};
 
@@ -199,6 +200,13 @@ pub fn build_plan(
 
     let workspace = Scratch::new(&request.scratch, "melange-workspace-")?;
     if let Source::Directory { path, ignore_file } = &request.source {
+        write_settings(
+            workspace.path(),
+            plan,
+            &request.namespace,
+            request.arch.apk_name(),
+        )
+        .map_err(io_error("writing compiler settings into", workspace.path()))?;
         copy_sources(path, ignore_file, workspace.path())?;
     }
     events.event(Event::Environment);

@@ -43,7 +43,7 @@ pub enum BuildError {
     #[error("making the build environment")]
     Environment(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A step failed.
-    #[error("building the package `{package}`: {source}")]
+    #[error("building the package `{package}`")]
     Step {
         /// The package whose pipeline it was in.
         package: String,
@@ -139,9 +139,9 @@ fn list(findings: &[Finding]) -> String {
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum SigningKeyError {
-    #[error("the signing key `{}` cannot be read: {source}", path.display())]
+    #[error("the signing key `{}` cannot be read", path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("the signing key `{}` cannot be used: {source}", path.display())]
+    #[error("the signing key `{}` cannot be used", path.display())]
     Key { path: PathBuf, source: KeyError },
     #[error("the signing key `{}` has no file name", path.display())]
     Name { path: PathBuf },
@@ -155,7 +155,7 @@ pub enum SbomError {
     Document(#[from] PackageSbomError),
     #[error("writing it as JSON: {0}")]
     Json(String),
-    #[error("the licence text `{path}` of the workspace cannot be read: {source}")]
+    #[error("the licence text `{path}` of the workspace cannot be read")]
     LicenseText { path: String, source: io::Error },
     #[error("the build date {0} is out of range")]
     Date(i64),

@@ -90,6 +90,12 @@ fn plan(packages: Vec<PackagePlan>) -> Plan {
     }
 }
 
+/// An error with all its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 struct Lab {
     dir: tempfile::TempDir,
     key: SigningKey,

@@ -48,7 +48,7 @@ pub struct StepOptions {
 
 /// Which step failed, and why.
 #[derive(Debug, thiserror::Error)]
-#[error("step {number}{described}{located} failed: {failure}", described = bracketed(" ", self.label.as_deref(), "`"),
+#[error("step {number}{described}{located} failed", described = bracketed(" ", self.label.as_deref(), "`"),
         located = bracketed(" at ", self.location.as_deref(), ""))]
 pub struct StepError {
     /// The step's number among its siblings, from 1, behind those of the steps around it: `3`, `3.1`.
@@ -86,7 +86,7 @@ pub enum StepFailure {
         ran: usize,
     },
     /// The sandbox failed, or the time ran out.
-    #[error("{source}{}", tail(.last_lines))]
+    #[error("the script did not come to its end{}", tail(.last_lines))]
     Runner {
         /// What the runner says.
         source: RunnerError,
@@ -309,9 +309,11 @@ mod tests {
         };
         let (notes, result) = run(&[step("fine"), outer, step("never")]);
         assert_eq!(notes.0.len(), 3);
+        let error = result.unwrap_err();
+        assert_eq!(error.to_string(), "step 2.2 `compile` at melange.yaml:12 failed");
         assert_eq!(
-            result.unwrap_err().to_string(),
-            "step 2.2 `compile` at melange.yaml:12 failed: exit status 7; its last lines were:\n    some output"
+            error.failure.to_string(),
+            "exit status 7; its last lines were:\n    some output"
         );
     }
 

@@ -1,0 +1,83 @@
+//! Build environments made by the apko crate.
+
+use std::path::Path;
+
+use apk_types::Arch;
+use apko::config::{Accounts, Contents, Group, ImageConfiguration, PathMutation, User};
+use apko::{Additions, Policy};
+use melange_config::types::Environment;
+
+use crate::compiled::BuildEnvironment;
+
+/// Resolves, verifies and lays build environments down with apko.
+#[derive(Clone, Debug, Default)]
+pub struct ApkoEnvironment {
+    /// Keys, repositories and packages beside those of the configuration.
+    pub additions: Additions,
+    /// How careful to be.
+    pub policy: Policy,
+}
+
+impl BuildEnvironment for ApkoEnvironment {
+    fn lay_down(
+        &mut self,
+        environment: &Environment,
+        arch: Arch,
+        root: &Path,
+    ) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+        if environment.contents.base_image.is_some() {
+            return Err("`environment.contents.baseimage` is not supported yet".into());
+        }
+        let configuration = configuration(environment);
+        let made = apko::environment(&configuration, &self.additions, arch, &self.policy)?;
+        apko::lay_down(&made.root.tree, root)?;
+        Ok(made.locked.contents.packages)
+    }
+}
+
+/// What matters of an environment where programs run in it: entry point, annotations and the like are for images.
+fn configuration(environment: &Environment) -> ImageConfiguration {
+    let contents = &environment.contents;
+    let user = |user: &melange_config::types::User| User {
+        name: user.name.clone(),
+        uid: user.uid,
+        gid: user.gid,
+        shell: user.shell.clone(),
+        home: if user.home.is_empty() {
+            format!("/home/{}", user.name)
+        } else {
+            user.home.clone()
+        },
+    };
+    let group = |group: &melange_config::types::Group| Group {
+        name: group.name.clone(),
+        gid: group.gid,
+        members: group.members.clone(),
+    };
+    let path = |path: &melange_config::types::PathMutation| PathMutation {
+        path: path.path.clone(),
+        kind: path.kind.clone(),
+        uid: path.uid,
+        gid: path.gid,
+        permissions: path.permissions,
+        source: path.source.clone(),
+        recursive: path.recursive,
+    };
+    ImageConfiguration {
+        contents: Contents {
+            build_repositories: contents.build_repositories.clone(),
+            repositories: contents.repositories.clone(),
+            keyring: contents.keyring.clone(),
+            packages: contents.packages.clone(),
+            ..Contents::default()
+        },
+        accounts: Accounts {
+            run_as: environment.accounts.run_as.clone(),
+            users: environment.accounts.users.iter().map(user).collect(),
+            groups: environment.accounts.groups.iter().map(group).collect(),
+        },
+        environment: environment.environment.clone(),
+        paths: environment.paths.iter().map(path).collect(),
+        ..ImageConfiguration::default()
+    }
+}
