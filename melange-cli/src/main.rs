@@ -1,3 +1,53 @@
-//! The `melange` command.
+//! The `melange` command: command line in, stages of the `melange` crate, text out.
 
-fn main() {}
+mod args;
+mod build;
+mod compilation;
+mod failure;
+mod keygen;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use cli_support::{EXIT_DONE, EXIT_USAGE, Steps, Verbosity};
+
+use crate::args::{Cli, Command};
+use crate::failure::{Failure, Outcome};
+
+fn main() -> ExitCode {
+    // Clap ends the program itself: status 2 for a wrong command line, 0 for `--help`.
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::from(EXIT_DONE),
+        Err(failure) => {
+            cli_support::print_error(&failure.text);
+            ExitCode::from(failure.status)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Outcome {
+    let verbosity = match cli.quiet {
+        true => Verbosity::Quiet,
+        false => Verbosity::from_log_level(&cli.log_level).map_err(|text| Failure {
+            text: format!("--log-level: {text}"),
+            status: EXIT_USAGE,
+        })?,
+    };
+    let steps = Steps::new(verbosity);
+    match cli.command {
+        Command::Build(arguments) => build::build(&arguments, &steps),
+        Command::Compile(arguments) => compilation::command(&arguments, &steps),
+        Command::Keygen(arguments) => keygen::keygen(&arguments, &steps),
+        Command::Version(arguments) => version(&arguments),
+    }
+}
+
+fn version(arguments: &args::Version) -> Outcome {
+    let version = env!("CARGO_PKG_VERSION");
+    let text = match arguments.json {
+        true => serde_json::json!({ "name": "melange", "version": version }).to_string(),
+        false => format!("melange {version}"),
+    };
+    failure::print(&format!("{text}\n"))
+}

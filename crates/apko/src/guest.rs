@@ -77,7 +77,10 @@ pub fn lay_down(tree: &Tree, directory: &Path) -> Result<(), LayDownError> {
     for member in tree.walk() {
         let header = &member.entry.header;
         let path = directory.join(&header.path);
-        let at = |source| LayDownError { path: path.clone(), source };
+        let at = |source| LayDownError {
+            path: path.clone(),
+            source,
+        };
         match header.kind {
             Kind::Directory => {
                 fs::create_dir(&path).map_err(at)?;
@@ -89,7 +92,10 @@ pub fn lay_down(tree: &Tree, directory: &Path) -> Result<(), LayDownError> {
             }
             Kind::Symlink => std::os::unix::fs::symlink(&header.link, &path).map_err(at)?,
             Kind::Hardlink => {
-                let target = files.get(&header.link).cloned().unwrap_or_else(|| directory.join(&header.link));
+                let target = files
+                    .get(&header.link)
+                    .cloned()
+                    .unwrap_or_else(|| directory.join(&header.link));
                 fs::hard_link(target, &path).map_err(at)?;
             }
             Kind::CharDevice | Kind::BlockDevice | Kind::Fifo => continue,
@@ -110,7 +116,11 @@ pub fn lay_down(tree: &Tree, directory: &Path) -> Result<(), LayDownError> {
 }
 
 fn write_file(path: &Path, entry: &Entry) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(&entry.content)?;
     file.set_permissions(Permissions::from_mode(entry.header.mode))
 }
@@ -137,7 +147,10 @@ mod tests {
         assert_eq!(fs::read_to_string(at("closed/file")).unwrap(), "content");
         let modes = ["closed", "closed/file", "usr/bin/suid"].map(mode);
         assert_eq!(modes, [0o555, 0o640, 0o4755]);
-        assert_eq!(fs::read_link(at("usr/bin/out")).unwrap(), Path::new("/etc/passwd"));
+        assert_eq!(
+            fs::read_link(at("usr/bin/out")).unwrap(),
+            Path::new("/etc/passwd")
+        );
         assert!(!at("null").exists());
     }
 

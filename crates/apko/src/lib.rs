@@ -17,4 +17,4 @@ pub use lockfile::*;
 pub use resolve::*;
 pub use sbom::*;
 pub use unify::*;
-pub use vcs::vcs_url;
+pub use vcs::{head_commit, vcs_url};

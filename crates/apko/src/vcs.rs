@@ -21,14 +21,34 @@ pub fn vcs_url(file: &Path, top: &Path) -> io::Result<Option<String>> {
         return Ok(None);
     };
     let git = git_directory(git)?;
-    let common = match fs::read_to_string(git.join("commondir")) {
-        Ok(path) => git.join(path.trim_end()),
-        Err(_) => git.clone(),
-    };
+    let common = common_directory(&git);
     let config = fs::read_to_string(common.join("config"))?;
     let url = origin(&config).map(|url| public_url(&url));
     let commit = commit(&git, &common)?;
     Ok(url.zip(commit).map(|(url, commit)| format!("{url}@{commit}")))
+}
+
+/// The commit that the repository which a file lies in stands at; `None` without a repository or a commit.
+pub fn head_commit(file: &Path) -> io::Result<Option<String>> {
+    let Some(git) = file
+        .canonicalize()?
+        .ancestors()
+        .skip(1)
+        .map(|directory| directory.join(".git"))
+        .find(|git| git.exists())
+    else {
+        return Ok(None);
+    };
+    let git = git_directory(git)?;
+    commit(&git, &common_directory(&git))
+}
+
+/// In worktrees the references lie with those of the main checkout.
+fn common_directory(git: &Path) -> PathBuf {
+    match fs::read_to_string(git.join("commondir")) {
+        Ok(path) => git.join(path.trim_end()),
+        Err(_) => git.to_owned(),
+    }
 }
 
 /// In worktrees and submodules `.git` is a file that names the directory.

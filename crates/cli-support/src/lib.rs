@@ -25,6 +25,8 @@ pub const EXIT_DONE: u8 = 0;
 pub const EXIT_FAILED: u8 = 1;
 /// The command line or a configuration was wrong.
 pub const EXIT_USAGE: u8 = 2;
+/// Somebody ended the work, as with Ctrl-C.
+pub const EXIT_INTERRUPTED: u8 = 130;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -72,6 +74,11 @@ impl Steps {
         }
     }
 
+    /// Whether steps are shown at all.
+    pub fn shows_steps(&self) -> bool {
+        self.verbosity >= Verbosity::Normal
+    }
+
     /// Says something that does not stop the work.
     pub fn warn(&self, what: &str) {
         if self.verbosity >= Verbosity::Normal {
@@ -89,7 +96,10 @@ impl Steps {
 
 /// Prints a text behind `error:`.
 pub fn print_error(text: &str) {
-    eprintln!("{ERROR}error{ERROR:#}: {}", text.strip_prefix("error: ").unwrap_or(text).trim_end());
+    eprintln!(
+        "{ERROR}error{ERROR:#}: {}",
+        text.strip_prefix("error: ").unwrap_or(text).trim_end()
+    );
 }
 
 /// An error and its causes in one text; a cause that its error already quotes is left out.
@@ -104,6 +114,45 @@ pub fn chain(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// Reads a duration as Go writes it: `90s`, `1h30m`, `1.5h`, `200ms`.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let error = || format!("`{text}` is not a duration such as 90s or 1h30m");
+    let units = [
+        ("ms", 1e-3),
+        ("us", 1e-6),
+        ("µs", 1e-6),
+        ("ns", 1e-9),
+        ("h", 3600.0),
+        ("m", 60.0),
+        ("s", 1.0),
+    ];
+    let mut rest = text;
+    let mut seconds = 0.0;
+    while !rest.is_empty() {
+        let end = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .ok_or_else(error)?;
+        let number: f64 = rest[..end].parse().map_err(|_| error())?;
+        let (unit, factor) = units
+            .iter()
+            .find(|(unit, _)| rest[end..].starts_with(unit))
+            .ok_or_else(error)?;
+        seconds += number * factor;
+        rest = &rest[end + unit.len()..];
+    }
+    if text.is_empty() {
+        return Err(error());
+    }
+    Duration::try_from_secs_f64(seconds).map_err(|_| error())
+}
+
+/// Reads a time in the form of RFC 3339 as seconds since 1970.
+pub fn parse_time(text: &str) -> Result<i64, String> {
+    text.parse::<jiff::Timestamp>()
+        .map(|time| time.as_second())
+        .map_err(|_| format!("`{text}` is not a time such as 2024-02-29T12:34:56Z"))
 }
 
 /// A number of bytes in decimal units.
@@ -131,7 +180,12 @@ mod tests {
 
     #[test]
     fn sizes_and_times_have_units() {
-        let sizes = [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (2_500_000_000, "2.5 GB")];
+        let sizes = [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (2_500_000_000, "2.5 GB"),
+        ];
         for (bytes, text) in sizes {
             assert_eq!(size(bytes), text);
         }
@@ -139,6 +193,28 @@ mod tests {
         for (milliseconds, text) in times {
             assert_eq!(time(Duration::from_millis(milliseconds)), text);
         }
+    }
+
+    #[test]
+    fn durations_and_times_are_read() {
+        let rows = [
+            ("90s", 90.0),
+            ("1h30m", 5400.0),
+            ("1.5h", 5400.0),
+            ("250ms", 0.25),
+        ];
+        for (text, seconds) in rows {
+            assert_eq!(
+                parse_duration(text),
+                Ok(Duration::from_secs_f64(seconds)),
+                "{text}"
+            );
+        }
+        for text in ["", "5", "h", "1x", "1..s", "-1s"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+        assert_eq!(parse_time("2024-02-29T12:34:56Z"), Ok(1_709_210_096));
+        assert!(parse_time("yesterday").is_err());
     }
 
     #[test]
@@ -156,7 +232,10 @@ mod tests {
             }
         }
         let inner = std::fmt::Error.to_string();
-        assert_eq!(chain(&Outer("writing", std::fmt::Error)), format!("writing: {inner}"));
+        assert_eq!(
+            chain(&Outer("writing", std::fmt::Error)),
+            format!("writing: {inner}")
+        );
         let quoted = "writing: an error occurred when formatting an argument";
         assert_eq!(chain(&Outer(quoted, std::fmt::Error)), quoted);
     }

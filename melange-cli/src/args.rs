@@ -1,0 +1,207 @@
+//! The command line: the names, types and defaults of the Go tool's flags.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// Builds signed apk packages out of declarative pipelines.
+#[derive(Debug, Parser)]
+#[command(
+    name = "melange",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// How much is said: debug, info, warn or error
+    #[arg(long, global = true, default_value = "INFO", value_name = "LEVEL")]
+    pub(crate) log_level: String,
+
+    /// Says nothing but errors and the result
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Builds the packages of a configuration
+    #[command(after_help = BUILD_EXAMPLES)]
+    Build(Box<Build>),
+    /// Shows a configuration with everything replaced and resolved, as JSON
+    #[command(after_help = "Example:\n  melange compile --arch x86_64 hello.yaml")]
+    Compile(Compile),
+    /// Makes a key pair for signing
+    #[command(after_help = "Example:\n  melange keygen local.rsa      # writes local.rsa and local.rsa.pub")]
+    Keygen(Keygen),
+    /// Shows the version
+    Version(Version),
+}
+
+const BUILD_EXAMPLES: &str = "\
+Examples:
+  melange build hello.yaml --arch x86_64 --signing-key local.rsa
+  melange build hello.yaml --arch host --repository-append packages --keyring-append local.rsa.pub --signing-key local.rsa
+
+The packages lie in packages/ARCH, with an index beside them. Their paths are printed to standard output.
+Exit status: 0 built, 1 the work failed, 2 the command line or the configuration is wrong.";
+
+/// What a configuration is compiled for.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Compilation {
+    /// Build options to enable
+    #[arg(long, value_delimiter = ',', value_name = "OPTION")]
+    pub(crate) build_option: Vec<String>,
+    /// Files with environment variables for the steps
+    #[arg(long, value_delimiter = ',', value_name = "FILE")]
+    pub(crate) env_file: Vec<PathBuf>,
+    /// A file with variables for the configuration
+    #[arg(long, value_name = "FILE")]
+    pub(crate) vars_file: Option<PathBuf>,
+    /// A directory with pipelines
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pipeline_dir: Option<PathBuf>,
+    /// The commit of the configuration; the repository's HEAD if not given
+    #[arg(long, value_name = "COMMIT")]
+    pub(crate) git_commit: Option<String>,
+    /// The URL of the configuration's repository
+    #[arg(long, value_name = "URL")]
+    pub(crate) git_repo_url: Option<String>,
+    /// The most time a build may take, such as 90s or 1h30m
+    #[arg(long, value_name = "TIME", value_parser = cli_support::parse_duration)]
+    pub(crate) timeout: Option<std::time::Duration>,
+    /// The processors a build asks for
+    #[arg(long)]
+    pub(crate) cpu: Option<String>,
+    /// The memory a build asks for
+    #[arg(long)]
+    pub(crate) memory: Option<String>,
+}
+
+/// What the steps see of the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Network {
+    /// The host's
+    Host,
+    /// Nothing but a loopback device
+    None,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Build {
+    /// The build configuration; .melange.yaml or melange.yaml if not given
+    pub(crate) config: Option<PathBuf>,
+    /// Architectures, or `host`; all if not given
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) arch: Vec<String>,
+    #[command(flatten)]
+    pub(crate) compilation: Compilation,
+    /// Directories with pipelines
+    #[arg(long, value_delimiter = ',', value_name = "DIR")]
+    pub(crate) pipeline_dirs: Vec<PathBuf>,
+    /// Further keys to trust for the build environment
+    #[arg(long, short, value_delimiter = ',', value_name = "KEY")]
+    pub(crate) keyring_append: Vec<String>,
+    /// Further repositories for the build environment
+    #[arg(long, short, value_delimiter = ',', value_name = "REPOSITORY")]
+    pub(crate) repository_append: Vec<String>,
+    /// Further packages for the build environment
+    #[arg(long, value_delimiter = ',', value_name = "PACKAGE")]
+    pub(crate) package_append: Vec<String>,
+    /// Takes indexes whose signature is missing or wrong
+    #[arg(long)]
+    pub(crate) ignore_signatures: bool,
+    /// The private key to sign with
+    #[arg(long, value_name = "KEY")]
+    pub(crate) signing_key: Option<PathBuf>,
+    /// The directory that gets the packages, in one of its own for each architecture
+    #[arg(long, default_value = "./packages/", value_name = "DIR")]
+    pub(crate) out_dir: PathBuf,
+    /// Whether to write an index of the packages
+    #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
+    pub(crate) generate_index: bool,
+    /// The directory with sources; the configuration's if not given
+    #[arg(long, value_name = "DIR")]
+    pub(crate) source_dir: Option<PathBuf>,
+    /// Begins with an empty workspace
+    #[arg(long)]
+    pub(crate) empty_workspace: bool,
+    /// The time of all that is made (RFC 3339); SOURCE_DATE_EPOCH wins over it
+    #[arg(long, value_name = "TIME")]
+    pub(crate) build_date: Option<String>,
+    /// The distribution, for package URLs
+    #[arg(long, default_value = "unknown")]
+    pub(crate) namespace: String,
+    /// The licence of the configuration itself
+    #[arg(long, default_value = "NOASSERTION")]
+    pub(crate) license: String,
+    /// Leaves the origin out, for bootstrapping
+    #[arg(long)]
+    pub(crate) strip_origin_name: bool,
+    /// The C library of host triplets
+    #[arg(long, default_value = "gnu", value_name = "LIBC", value_parser = ["gnu", "musl"])]
+    pub(crate) override_host_triplet_libc_substitution_flavor: String,
+    /// Linters whose findings fail the build
+    #[arg(long, value_delimiter = ',', value_name = "LINTER")]
+    pub(crate) lint_require: Option<Vec<String>>,
+    /// Linters whose findings are shown
+    #[arg(long, value_delimiter = ',', value_name = "LINTER")]
+    pub(crate) lint_warn: Option<Vec<String>>,
+    /// Ignored, as by the Go tool
+    #[arg(long, hide = true)]
+    pub(crate) fail_on_lint_warning: bool,
+    /// What runs the steps
+    #[arg(long, default_value = "bubblewrap", value_parser = ["bubblewrap"])]
+    pub(crate) runner: String,
+    /// What the steps see of the network
+    #[arg(long, default_value = "host", value_enum)]
+    pub(crate) network: Network,
+    /// Prints each command of the steps
+    #[arg(long)]
+    pub(crate) debug: bool,
+    /// A directory that the steps see as /var/cache/melange, if it exists
+    #[arg(long, default_value = "./melange-cache/", value_name = "DIR")]
+    pub(crate) cache_dir: PathBuf,
+    /// The directory of the cache of packages and indexes
+    #[arg(long, value_name = "DIR")]
+    pub(crate) apk_cache_dir: Option<PathBuf>,
+    /// Where the guest and the workspace are made; the system's temporary directory if not given
+    #[arg(long, value_name = "DIR")]
+    pub(crate) workspace_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Compile {
+    /// The build configuration; .melange.yaml or melange.yaml if not given
+    pub(crate) config: Option<PathBuf>,
+    /// The architecture
+    #[arg(long)]
+    pub(crate) arch: String,
+    #[command(flatten)]
+    pub(crate) compilation: Compilation,
+    /// The directory with sources, which compiling does not look at
+    #[arg(long, value_name = "DIR")]
+    pub(crate) source_dir: Option<PathBuf>,
+    /// What would run the steps
+    #[arg(long)]
+    pub(crate) runner: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Keygen {
+    /// The file for the private key; the public key gets the ending .pub
+    #[arg(default_value = "melange.rsa")]
+    pub(crate) file: PathBuf,
+    /// The size of the key in bits
+    #[arg(long, default_value_t = 4096, value_name = "BITS")]
+    pub(crate) key_size: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Version {
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}

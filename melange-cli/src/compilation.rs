@@ -1,0 +1,97 @@
+//! From files and flags to a compiled configuration; `melange compile`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use apk_types::Arch;
+use cli_support::Steps;
+use melange_config::{
+    CompileOptions, Compiled, Configuration, Libc, compile, parse, parse_environment_file, parse_vars,
+};
+use melange_pipeline::PipelineDirectories;
+
+use crate::args::{Compilation, Compile};
+use crate::failure::{Failure, Outcome, print};
+
+/// The names that a configuration has where none is given.
+const USUAL_NAMES: [&str; 4] = [".melange.yaml", ".melange.yml", "melange.yaml", "melange.yml"];
+
+pub(crate) fn command(arguments: &Compile, steps: &Steps) -> Outcome {
+    let path = configuration_path(arguments.config.as_deref())?;
+    let arch = arguments
+        .arch
+        .parse()
+        .map_err(|error| Failure::usage(format!("--arch: {error}")))?;
+    let configuration = read(&path)?;
+    let compiled = compiled(
+        &configuration,
+        &path,
+        arch,
+        Libc::Gnu,
+        &arguments.compilation,
+        &[],
+    )?;
+    for warning in &compiled.warnings {
+        steps.warn(warning);
+    }
+    print(&format!("{}\n", compiled.to_json().trim_end()))
+}
+
+pub(crate) fn configuration_path(given: Option<&Path>) -> Outcome<PathBuf> {
+    let usual = || USUAL_NAMES.iter().map(PathBuf::from).find(|path| path.exists());
+    given
+        .map(Path::to_owned)
+        .or_else(usual)
+        .ok_or_else(|| Failure::usage("no configuration is given, and there is no melange.yaml here"))
+}
+
+pub(crate) fn read(path: &Path) -> Outcome<Configuration> {
+    let text = fs::read_to_string(path).map_err(|error| Failure::at(path, &error))?;
+    Ok(parse(&text, &path.display().to_string())?)
+}
+
+pub(crate) fn compiled(
+    configuration: &Configuration,
+    path: &Path,
+    arch: Arch,
+    libc: Libc,
+    arguments: &Compilation,
+    pipeline_directories: &[PathBuf],
+) -> Outcome<Compiled> {
+    let mut options = CompileOptions::new(arch);
+    options.libc = libc;
+    options.commit = commit(path, arguments);
+    options.build_options = arguments.build_option.clone();
+    options.timeout = arguments.timeout;
+    if let Some(cpu) = &arguments.cpu {
+        options.resources.cpu = cpu.clone();
+    }
+    if let Some(memory) = &arguments.memory {
+        options.resources.memory = memory.clone();
+    }
+    if let Some(path) = &arguments.vars_file {
+        let text = fs::read_to_string(path).map_err(|error| Failure::at(path, &error))?;
+        options.vars = parse_vars(&text, &path.display().to_string())?;
+    }
+    for path in &arguments.env_file {
+        let text = fs::read_to_string(path).map_err(|error| Failure::at(path, &error))?;
+        let variables = parse_environment_file(&text).map_err(|error| Failure::at(path, &error))?;
+        options.environment.push(variables);
+    }
+    let directories = arguments.pipeline_dir.iter().chain(pipeline_directories).cloned();
+    Ok(compile(
+        configuration,
+        &options,
+        &PipelineDirectories::new(directories),
+    )?)
+}
+
+/// The commit given, else that of the repository which the configuration lies in, else `unknown`.
+pub(crate) fn commit(path: &Path, arguments: &Compilation) -> String {
+    let head = || apko::head_commit(path).ok().flatten();
+    arguments
+        .git_commit
+        .clone()
+        .or_else(head)
+        .unwrap_or_else(|| "unknown".to_owned())
+}

@@ -1,0 +1,77 @@
+//! What a command ends with, and how a person reads it.
+
+use std::error::Error;
+use std::io::{self, Write as _};
+
+use cli_support::{EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, chain};
+use melange::BuildError;
+use melange_config::ConfigError;
+
+pub(crate) type Outcome<T = ()> = Result<T, Failure>;
+
+/// An error as it is shown, and the exit status.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) text: String,
+    pub(crate) status: u8,
+}
+
+impl Failure {
+    /// The command line or the configuration is wrong.
+    pub(crate) fn usage(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            status: EXIT_USAGE,
+        }
+    }
+
+    /// The work failed.
+    pub(crate) fn work(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            status: EXIT_FAILED,
+        }
+    }
+
+    /// The work failed, with a file that it was about.
+    pub(crate) fn at(path: &std::path::Path, error: &dyn Error) -> Self {
+        Self::work(format!("{}: {}", path.display(), chain(error)))
+    }
+
+    /// Somebody ended the work.
+    pub(crate) fn interrupted() -> Self {
+        Self {
+            text: "interrupted".to_owned(),
+            status: EXIT_INTERRUPTED,
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error.render())
+    }
+}
+
+impl From<BuildError> for Failure {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Configuration { .. } | BuildError::Version { .. } | BuildError::SigningKey(_) => {
+                Self::usage(chain(&error))
+            }
+            error => Self::work(chain(&error)),
+        }
+    }
+}
+
+/// Prints a result. A reader that has gone away is no error.
+pub(crate) fn print(text: &str) -> Outcome {
+    match io::stdout()
+        .lock()
+        .write_all(text.as_bytes())
+        .and_then(|()| io::stdout().flush())
+    {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::work(error.to_string())),
+        _ => Ok(()),
+    }
+}
