@@ -19,6 +19,9 @@ use crate::plan::{PackagePlan, Plan};
 use crate::tree::{Device, DiskTree, Extra};
 use crate::workspace::io_error;
 
+/// What a directory counts in a package's installed size, in bytes.
+const DIRECTORY_SIZE: u64 = 4096;
+
 /// Names of users and groups by their numbers, as the guest's `/etc/passwd` and `/etc/group` give them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
@@ -193,7 +196,7 @@ impl Packer<'_> {
             name: package.name.clone(),
             version: self.plan.version.clone(),
             arch: self.arch.apk_name().to_owned(),
-            installed_size: tree.entries().iter().map(|entry| entry.size).sum(),
+            installed_size: installed_size(tree),
             origin: self.origin_of(package),
             description: package.description.clone(),
             url: package.url.clone(),
@@ -232,6 +235,19 @@ impl Packer<'_> {
             .chain([ControlMember::melange_yaml(self.melange_yaml)])
             .collect()
     }
+}
+
+/// The space of all files, links and directories, the root among them.
+///
+/// The Go melange adds what the build machine's file system says of directories; on most that is [`DIRECTORY_SIZE`],
+/// which here is the rule everywhere, so that no package depends on where it was built.
+fn installed_size(tree: &DiskTree) -> u64 {
+    let size = |entry: &TreeEntry| match &entry.kind {
+        EntryKind::Directory => DIRECTORY_SIZE,
+        EntryKind::Symlink(target) => target.len() as u64,
+        EntryKind::File | EntryKind::Other => entry.size,
+    };
+    DIRECTORY_SIZE + tree.entries().iter().map(size).sum::<u64>()
 }
 
 /// Gives a new file the mode of other files and lets its bytes reach the disk before it gets its name.

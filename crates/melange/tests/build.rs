@@ -222,6 +222,8 @@ fn packages_are_split_signed_and_indexed() {
     };
     assert_eq!(texts(&tool.info.depends), ["cmd:bash", "so:libc.so"]);
     assert_eq!(texts(&tool.info.provides), ["cmd:tool=1.2-r3"]);
+    let files: u64 = tool.data.iter().map(|entry| entry.header.size).sum();
+    assert_eq!(tool.info.installed_size, files + "tool".len() as u64 + 8 * 4096);
     assert_eq!(lab.open("tool-doc").info.origin, "tool");
 
     let index = fs::read(lab.out().join("APKINDEX.tar.gz")).unwrap();
@@ -266,7 +268,7 @@ fn a_failing_step_leaves_nothing_behind() {
         package("x", "true"),
         package("x-sub", "echo why >&2; exit 3"),
     ]);
-    let error = lab.build(&plan, |_| {}).unwrap_err().to_string();
+    let error = chain(&lab.build(&plan, |_| {}).unwrap_err());
     assert!(
         error.contains("`x-sub`") && error.contains("exit status 3") && error.contains("why"),
         "{error}"
