@@ -139,10 +139,10 @@ fn list(findings: &[Finding]) -> String {
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum SigningKeyError {
-    #[error("the signing key `{}` cannot be read", path.display())]
-    Read { path: PathBuf, source: io::Error },
-    #[error("the signing key `{}` cannot be used", path.display())]
-    Key { path: PathBuf, source: KeyError },
+    #[error("the signing key `{}` cannot be read: {reason}", path.display())]
+    Read { path: PathBuf, reason: io::Error },
+    #[error("the signing key `{}` cannot be used: {reason}", path.display())]
+    Key { path: PathBuf, reason: KeyError },
     #[error("the signing key `{}` has no file name", path.display())]
     Name { path: PathBuf },
 }

@@ -28,9 +28,9 @@ impl SigningKey {
         let own = || path.to_owned();
         let name = path.file_name().and_then(|name| name.to_str());
         let name = name.ok_or_else(|| SigningKeyError::Name { path: own() })?;
-        let pem = fs::read_to_string(path).map_err(|source| SigningKeyError::Read { path: own(), source })?;
+        let pem = fs::read_to_string(path).map_err(|reason| SigningKeyError::Read { path: own(), reason })?;
         let key =
-            PrivateKey::from_pem(&pem).map_err(|source| SigningKeyError::Key { path: own(), source })?;
+            PrivateKey::from_pem(&pem).map_err(|reason| SigningKeyError::Key { path: own(), reason })?;
         Ok(Self::new(key, format!("{name}.pub")))
     }
 
