@@ -147,7 +147,10 @@ pub fn read_package(
         Ok(bytes) => bytes.into(),
         Err(source) => return Err(RepositoryError::Read { path, source }),
     };
-    let expected = Expected::checksum(&package, checksum);
+    let expected = Expected {
+        size: Some(record.size),
+        ..Expected::checksum(&package, checksum)
+    };
     match apk_package::open(bytes.clone(), &expected, &trust.package_limits) {
         Ok(verified) => Ok((bytes, verified)),
         Err(source) => Err(RepositoryError::Package { path, source }),

@@ -1,4 +1,50 @@
-//! Builds OCI images out of apk packages.
+//! Builds OCI images out of apk packages, running none of their scripts: the same inputs give the same bytes.
+//!
+//! [`build`] does it all. Each of its stages is a function with plain data in and out: [`config::load`] reads a
+//! configuration, [`Repositories::open`] the keys and indexes, [`Repositories::resolve`] chooses packages,
+//! [`lock_configurations`] writes them down as exact versions, [`fetch`] verifies the package files, [`install`]
+//! makes the file tree, [`write_layers`] the layers. [`lock`] and [`dot`] answer questions about a configuration;
+//! [`environment`] and [`lay_down`] put a file tree on disk for programs to run in.
+//!
+//! The layers, configurations and SBOMs have the bytes of the Go apko (compressed blobs aside). Repositories are
+//! directories on disk for now. The crate reads no environment variable, knows no terminal, and pushes nothing
+//! anywhere.
+//!
+//! ```
+//! use apko::{Additions, InstallRequest, Policy, Repositories, config};
+//! use apk_types::Arch;
+//! # let repository = testkit::Repository::new("x86_64");
+//! # repository.publish(&[testkit::Package::new("hello", "1.0-r0").file("usr/bin/hello", 0o755, "#!/bin/sh\n")]);
+//! # let (location, key) = (repository.location(), repository.key());
+//! // `location` is a directory with packages and a signed index, `key` the path of the public key.
+//! let configuration = config::parse("contents: {packages: [hello]}")?;
+//! let additions = Additions { repositories: vec![location], keys: vec![key], ..Additions::default() };
+//! let archs = [Arch::X86_64];
+//!
+//! let repositories = Repositories::open(&configuration, &additions, &archs, &Policy::default())?;
+//! let world = apko::world(&configuration, &additions);
+//! let resolution = &repositories.resolve(&world, &archs, true)?[0];
+//! assert_eq!(resolution.packages[0].record.version, "1.0-r0");
+//!
+//! let packages = apko::fetch(resolution, repositories.trust())?;
+//! let request = InstallRequest {
+//!     configuration: &configuration,
+//!     arch: Arch::X86_64,
+//!     repositories: &repositories,
+//!     world: &world,
+//!     listed_repositories: &additions.repositories,
+//!     source_date_epoch: None,
+//!     build_date: 0,
+//! };
+//! let root = apko::install(&request, &packages)?;
+//! assert_eq!(&root.tree.read("usr/bin/hello")?[..], b"#!/bin/sh\n");
+//!
+//! let spool = tempfile::tempdir()?;
+//! let layers = apko::write_layers(&root, Arch::X86_64, spool.path())?;
+//! println!("diff ID {}", layers[0].0.diff_id);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
 mod build;
 pub mod config;
 mod dot;
@@ -9,12 +55,17 @@ mod resolve;
 mod sbom;
 mod unify;
 mod vcs;
-pub use build::*;
+
+pub use build::{BuildError, BuildRequest, Built, Event, build, write_layers};
 pub use dot::dot;
-pub use guest::*;
-pub use install::*;
-pub use lockfile::*;
-pub use resolve::*;
-pub use sbom::*;
-pub use unify::*;
+pub use guest::{Environment, LayDownError, environment, lay_down};
+pub use install::{FetchedPackage, InstallRequest, InstallationError, Root, fetch, install};
+pub use lockfile::{
+    LockedConfig, LockedContents, LockedKey, LockedPackage, LockedRepository, LockedSection, Lockfile, lock,
+};
+pub use resolve::{
+    Additions, Policy, Repositories, Resolution, ResolveError, ResolvedPackage, lock_configurations, world,
+};
+pub use sbom::{SbomError, SbomFile};
+pub use unify::{Disagreement, Locked, Resolved, unify};
 pub use vcs::{head_commit, vcs_url};

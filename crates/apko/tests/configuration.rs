@@ -1,0 +1,151 @@
+//! Configurations: how they are read, laid over each other, written, and what is wrong with them.
+
+use std::fs;
+use std::path::Path;
+
+use apko::config::{ConfigError, load, parse};
+
+#[test]
+fn a_mistake_is_shown_where_it_was_made() {
+    let rows = [
+        (
+            "entrypont: {command: x}",
+            "1:1",
+            "unknown key `entrypont`",
+            Some("did you mean `entrypoint`?"),
+        ),
+        (
+            "contents:\n  package: [x]",
+            "2:3",
+            "unknown key `package`",
+            Some("did you mean `packages`?"),
+        ),
+        ("contents:\n  packages: x", "2:13", "`packages`", None),
+        ("archs: [vax]", "1:9", "unknown architecture `vax`", None),
+        ("layering: {budget: many}", "1:20", "`budget`", None),
+        (
+            "accounts: {users: [{username: a}]}",
+            "1:20",
+            "the number 0",
+            Some("run-as: 0"),
+        ),
+        ("paths: [{path: /x, uid: -1}]", "1:25", "`uid`", None),
+    ];
+    for (source, place, message, help) in rows {
+        let diagnostic = parse(source).unwrap_err();
+        let text = spanned_yaml::render(&diagnostic, "a.yaml", source);
+        assert!(text.contains(&format!("a.yaml:{place}")), "{source}: {text}");
+        assert!(text.contains(message), "{source}: {text}");
+        assert!(help.is_none_or(|help| text.contains(help)), "{source}: {text}");
+    }
+}
+
+#[test]
+fn values_that_contradict_each_other_are_refused() {
+    let rows = [
+        ("format: zip", "`zip`"),
+        ("{format: erofs, layering: {budget: 2}}", "layering"),
+        ("layering: {strategy: magic, budget: 2}", "`magic`"),
+        ("layering: {strategy: origin}", "budget"),
+        ("paths: [{path: /x, type: file}]", "`file`"),
+        ("certificates: {additional: [{name: ../x, content: y}]}", "`../x`"),
+        (
+            "contents: {runtime_keyring: [{name: a, content: b}, {name: a, content: c}]}",
+            "`a`",
+        ),
+        ("{contents: {baseimage: {image: x}}, cmd: y}", "`cmd`"),
+    ];
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.yaml");
+    for (source, culprit) in rows {
+        fs::write(&path, source).unwrap();
+        let error = load(&path, &[]).unwrap_err();
+        assert!(matches!(error, ConfigError::Invalid { .. }), "{source}: {error}");
+        assert!(error.to_string().contains(culprit), "{source}: {error}");
+    }
+}
+
+#[test]
+fn an_include_is_laid_under_what_includes_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let below = directory.path().join("below");
+    fs::create_dir(&below).unwrap();
+    let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
+    write(
+        "top.yaml",
+        "include: middle.yaml\ncontents: {packages: [top]}\nenvironment: {A: top}\ncmd: top",
+    );
+    write(
+        "below/middle.yaml",
+        "include: base.yaml\ncontents: {packages: [middle]}\nenvironment: {A: middle, B: middle}",
+    );
+    write(
+        "below/base.yaml",
+        "contents: {packages: [base]}\ncmd: base\nwork-dir: /base\narchs: [amd64]",
+    );
+
+    let loaded = load(&directory.path().join("top.yaml"), &[below]).unwrap();
+    let configuration = loaded.configuration;
+    assert_eq!(configuration.contents.packages, ["base", "middle", "top"]);
+    assert_eq!(
+        (configuration.cmd.as_str(), configuration.work_dir.as_str()),
+        ("top", "/base")
+    );
+    let environment: Vec<_> = configuration
+        .environment
+        .iter()
+        .map(|(k, v)| format!("{k}={v}"))
+        .collect();
+    assert_eq!(environment, ["A=top", "B=middle"]);
+    assert_eq!(loaded.files.len(), 3);
+}
+
+#[test]
+fn an_include_that_leads_back_is_refused_with_its_chain() {
+    let directory = tempfile::tempdir().unwrap();
+    let prefix = [directory.path().to_owned()];
+    fs::write(directory.path().join("a.yaml"), "include: b.yaml").unwrap();
+    fs::write(directory.path().join("b.yaml"), "include: a.yaml").unwrap();
+    let error = load(Path::new("a.yaml"), &prefix).unwrap_err();
+    let ConfigError::Cycle { chain } = &error else {
+        panic!("{error}")
+    };
+    assert_eq!(chain.len(), 3);
+    assert!(error.to_string().contains("b.yaml"));
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let error = load(Path::new("not/there.yaml"), &[]).unwrap_err();
+    assert!(error.to_string().contains("not/there.yaml"));
+}
+
+/// What is printed reads back as the same configuration.
+#[test]
+fn a_configuration_reads_back_as_printed() {
+    let source = r#"
+contents:
+  build_repositories: [https://example.org/build]
+  repositories: ["@edge https://example.org/edge"]
+  keyring: [keys/a.rsa.pub]
+  runtime_keyring: [{name: k, content: "a\nb\n"}]
+  packages: [busybox~1.36, "yes", "1.10"]
+entrypoint: {type: service-bundle, services: {web: "httpd -f"}}
+cmd: "echo 'two words'"
+stop-signal: SIGINT
+work-dir: /srv
+accounts:
+  run-as: "1000"
+  users: [{username: web, uid: 1000, gid: 0, shell: /bin/sh, homedir: /srv}]
+  groups: [{groupname: web, gid: 1000, members: [web]}]
+archs: [x86_64, arm/v7]
+environment: {A: "null", B: "0x10"}
+paths: [{path: /a, type: directory, uid: 0, permissions: 0o755, recursive: true}]
+annotations: {title: "a: b"}
+volumes: [/data]
+layering: {strategy: origin, budget: 3}
+certificates: {additional: [{name: c, content: x}], providers: [p]}
+"#;
+    let configuration = parse(source).unwrap();
+    assert_eq!(parse(&configuration.to_yaml()).unwrap(), configuration);
+}
