@@ -25,7 +25,7 @@
 //! inputs: {who: {required: true}}
 //! needs: {packages: [busybox]}
 //! runs: |
-//!   # to the package
+//!   ## to the package
 //!   echo 'hello ${{inputs.who}}' > ${{targets.destdir}}/greeting
 //! ";
 //! let pipelines = BTreeMap::from([("greet".to_owned(), greet.to_owned())]);

@@ -183,7 +183,7 @@ mod tests {
             let configuration = parse(&source, "test.yaml").expect("valid");
             let options = CompileOptions::new("x86_64".parse().expect("known"));
             let compiled = compile(&configuration, &options, &PipelineDirectories::default());
-            let compiled = compiled.unwrap_or_else(|error| panic!("{}", error.render()));
+            let compiled = compiled.map_err(|error| error.render()).expect("compiles");
             assert_eq!(compiled.warnings, Vec::<String>::new(), "{name}");
         }
     }

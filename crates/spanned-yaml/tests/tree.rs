@@ -4,7 +4,9 @@ use proptest::prelude::*;
 use spanned_yaml::{EmitValue, Fields, Limits, Node, Value, emit, parse, parse_with, render};
 
 fn tree(source: &str) -> Node {
-    parse(source).unwrap_or_else(|diagnostic| panic!("{}", render(&diagnostic, "test", source)))
+    parse(source)
+        .map_err(|diagnostic| render(&diagnostic, "test", source))
+        .expect("valid")
 }
 
 fn fault(source: &str) -> String {
