@@ -1,15 +1,15 @@
 //! `apko build`.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::time::Instant;
-use std::{env, io};
+use std::{env, fs};
 
 use apk_types::Arch;
 use apko::config::{ImageConfiguration, Loaded, load};
 use apko::{Additions, BuildRequest, Event, Policy, build as build_image, vcs_url};
 use cli_support::{Steps, size};
 use oci_image::{Tag, Timestamp};
+use tempfile::TempDir;
 
 use crate::args::{Build, Limits, Sources};
 use crate::failure::{Failure, Outcome};
@@ -33,22 +33,8 @@ pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
         None => Timestamp::from_unix(0).unwrap_or_default(),
     };
     let archs = archs(&arguments.archs.arch, &configuration)?;
-    // Layers lie beside the output until they are moved into it.
     let is_layout = arguments.output.is_dir();
-    let beside = if is_layout {
-        &arguments.output
-    } else {
-        arguments.output.parent().unwrap_or(Path::new(""))
-    };
-    let beside = if beside.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        beside
-    };
-    let spool = tempfile::Builder::new()
-        .prefix(".apko-")
-        .tempdir_in(beside)
-        .map_err(|error| Failure::work(&io::Error::other(format!("{}: {error}", beside.display()))))?;
+    let spool = Spool::beside(&arguments.output)?;
     let request = BuildRequest {
         configuration: &configuration,
         additions: &additions(&arguments.sources, &arguments.package_append),
@@ -74,9 +60,34 @@ pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
     steps.done("Wrote", &format!("{output}  {}", arguments.tag), since.elapsed());
     let directory = arguments.sbom_path.as_deref().unwrap_or(Path::new("."));
     for sbom in &built.sboms {
-        write_whole(&directory.join(&sbom.name), &sbom.json)?;
+        write_file(&directory.join(&sbom.name), &sbom.json)?;
     }
     print(&format!("{}\n", built.index.digest()))
+}
+
+/// A directory for layers until they are moved into the output. It goes when the build ends, with Ctrl-C too.
+struct Spool(TempDir);
+
+impl Spool {
+    /// Lies beside the output, so that moving costs nothing; in it where beside it nothing can be written.
+    fn beside(output: &Path) -> Outcome<Self> {
+        let absolute = std::path::absolute(output).map_err(|error| Failure::at(output, &error))?;
+        let parent = absolute.parent().unwrap_or(&absolute);
+        let make = |directory: &Path| tempfile::Builder::new().prefix(".apko-").tempdir_in(directory);
+        let spool = match make(parent) {
+            Err(_) if absolute.is_dir() => make(&absolute),
+            made => made,
+        };
+        let spool = spool.map_err(|error| Failure::at(parent, &error))?;
+        let path = spool.path().to_owned();
+        cli_support::on_interrupt(move || drop(fs::remove_dir_all(&path)))
+            .map_err(|error| Failure::work(&error))?;
+        Ok(Self(spool))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
 }
 
 fn show(steps: &Steps, event: &Event<'_>, since: Instant) {
@@ -129,26 +140,12 @@ fn show(steps: &Steps, event: &Event<'_>, since: Instant) {
     }
 }
 
-/// `host`, `all`, or names; without any those of the configuration, without those all. In the Go tool's order.
+/// The architectures of the command line, without any those of the configuration, without those all.
 pub(crate) fn archs(wanted: &[String], configuration: &ImageConfiguration) -> Outcome<Vec<Arch>> {
-    let mut archs: Vec<Arch> = match wanted {
-        [] if configuration.archs.is_empty() => Arch::ALL.to_vec(),
-        [] => return Ok(configuration.archs.clone()),
-        [all] if all == "all" => Arch::ALL.to_vec(),
-        [host] if host == "host" => {
-            let host = Arch::host()
-                .ok_or_else(|| Failure::usage("--arch host: there are no packages for this host"))?;
-            vec![host]
-        }
-        names => names
-            .iter()
-            .map(|name| name.parse())
-            .collect::<Result<_, _>>()
-            .map_err(|error| Failure::usage(format!("--arch: {error}")))?,
-    };
-    archs.sort_by_key(|arch| arch.go_name());
-    archs.dedup();
-    Ok(archs)
+    if wanted.is_empty() && !configuration.archs.is_empty() {
+        return Ok(configuration.archs.clone());
+    }
+    cli_support::parse_archs(wanted).map_err(|text| Failure::usage(format!("--arch: {text}")))
 }
 
 pub(crate) fn additions(sources: &Sources, packages: &[String]) -> Additions {
@@ -197,42 +194,16 @@ fn probe_vcs(config: &Path, steps: &Steps) -> String {
 }
 
 fn source_date_epoch() -> Outcome<Option<i64>> {
-    match env::var("SOURCE_DATE_EPOCH") {
-        Ok(text) if !text.trim().is_empty() => text
-            .parse()
-            .map(Some)
-            .map_err(|_| Failure::usage(format!("SOURCE_DATE_EPOCH: `{text}` is not a number of seconds"))),
-        _ => Ok(None),
-    }
+    let value = env::var("SOURCE_DATE_EPOCH").ok();
+    cli_support::parse_source_date_epoch(value.as_deref()).map_err(Failure::usage)
 }
 
-/// Writes a file so that it is there whole or not at all.
-pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Outcome {
-    let write = || -> io::Result<()> {
-        let parent = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        let mut file = tempfile::Builder::new()
-            .prefix(".apko-")
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-            .tempfile_in(parent)?;
-        file.write_all(content)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().map_err(|error| Failure::work(&io::Error::other(format!("{}: {error}", path.display()))))
+/// Writes a result file whole or not at all.
+pub(crate) fn write_file(path: &Path, content: &[u8]) -> Outcome {
+    cli_support::write_file(path, content, 0o644).map_err(|error| Failure::at(path, &error))
 }
 
-/// Prints a result. A reader that has gone away is no error.
+/// Prints a result.
 pub(crate) fn print(text: &str) -> Outcome {
-    match io::stdout()
-        .lock()
-        .write_all(text.as_bytes())
-        .and_then(|()| io::stdout().flush())
-    {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::work(&error)),
-        _ => Ok(()),
-    }
+    cli_support::print(text).map_err(|error| Failure::work(&error))
 }

@@ -1,6 +1,7 @@
 //! What a command ends with, and how a person reads it.
 
 use std::error::Error;
+use std::path::Path;
 
 use apko::config::ConfigError;
 use apko::{BuildError, ResolveError};
@@ -28,6 +29,16 @@ impl Failure {
     pub(crate) fn work(error: &dyn Error) -> Self {
         Self {
             text: chain(error),
+            status: EXIT_FAILED,
+        }
+    }
+}
+
+impl Failure {
+    /// The work failed at a file.
+    pub(crate) fn at(path: &Path, error: &dyn Error) -> Self {
+        Self {
+            text: format!("{}: {}", path.display(), chain(error)),
             status: EXIT_FAILED,
         }
     }

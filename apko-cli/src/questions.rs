@@ -5,7 +5,7 @@ use apko::{Lockfile, Policy, Repositories, dot as draw, lock as lock_packages, w
 use cli_support::Steps;
 
 use crate::args;
-use crate::build::{additions, archs, print, write_whole};
+use crate::build::{additions, archs, print, write_file};
 use crate::failure::{Failure, Outcome};
 
 pub(crate) fn lock(arguments: &args::Lock, steps: &Steps) -> Outcome {
@@ -24,7 +24,7 @@ pub(crate) fn lock(arguments: &args::Lock, steps: &Steps) -> Outcome {
         .output
         .clone()
         .unwrap_or_else(|| arguments.config.with_extension("lock.json"));
-    write_whole(&output, &json)?;
+    write_file(&output, &json)?;
     let what = format!(
         "{} packages into {}",
         lockfile.contents.packages.len(),

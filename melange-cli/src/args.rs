@@ -32,7 +32,7 @@ pub(crate) enum Command {
     Build(Box<Build>),
     /// Shows a configuration with everything replaced and resolved, as JSON
     #[command(after_help = "Example:\n  melange compile --arch x86_64 hello.yaml")]
-    Compile(Compile),
+    Compile(Box<Compile>),
     /// Makes a key pair for signing
     #[command(after_help = "Example:\n  melange keygen local.rsa      # writes local.rsa and local.rsa.pub")]
     Keygen(Keygen),

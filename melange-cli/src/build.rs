@@ -34,7 +34,8 @@ pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
     };
     let cancel = Cancel::default();
     let interrupted = watch_signals(&cancel)?;
-    for arch in archs(&arguments.arch)? {
+    let archs = cli_support::parse_archs(&arguments.arch);
+    for arch in archs.map_err(|text| Failure::usage(format!("--arch: {text}")))? {
         let targets = &configuration.package.target_architecture;
         if !targets.is_empty()
             && !targets
@@ -164,36 +165,11 @@ fn environment(arguments: &Build) -> ApkoEnvironment {
     }
 }
 
-/// `host`, or names; all without any. In the Go tool's order, each once.
-fn archs(wanted: &[String]) -> Outcome<Vec<Arch>> {
-    let mut archs: Vec<Arch> = match wanted {
-        [] => Arch::ALL.to_vec(),
-        [all] if all == "all" => Arch::ALL.to_vec(),
-        [host] if host == "host" => {
-            vec![
-                Arch::host()
-                    .ok_or_else(|| Failure::usage("--arch host: there are no packages for this host"))?,
-            ]
-        }
-        names => names
-            .iter()
-            .map(|name| name.parse())
-            .collect::<Result<_, _>>()
-            .map_err(|error| Failure::usage(format!("--arch: {error}")))?,
-    };
-    archs.sort_by_key(|arch| arch.go_name());
-    archs.dedup();
-    Ok(archs)
-}
-
 /// The environment variable wins over the flag; without both it is 1970.
 fn source_date_epoch(arguments: &Build) -> Outcome<i64> {
-    if let Ok(text) = env::var("SOURCE_DATE_EPOCH")
-        && !text.trim().is_empty()
-    {
-        return text
-            .parse()
-            .map_err(|_| Failure::usage(format!("SOURCE_DATE_EPOCH: `{text}` is not a number of seconds")));
+    let value = env::var("SOURCE_DATE_EPOCH").ok();
+    if let Some(seconds) = cli_support::parse_source_date_epoch(value.as_deref()).map_err(Failure::usage)? {
+        return Ok(seconds);
     }
     match &arguments.build_date {
         None => Ok(0),

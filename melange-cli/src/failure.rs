@@ -1,7 +1,6 @@
 //! What a command ends with, and how a person reads it.
 
 use std::error::Error;
-use std::io::{self, Write as _};
 
 use cli_support::{EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, chain};
 use melange::BuildError;
@@ -64,14 +63,7 @@ impl From<BuildError> for Failure {
     }
 }
 
-/// Prints a result. A reader that has gone away is no error.
+/// Prints a result.
 pub(crate) fn print(text: &str) -> Outcome {
-    match io::stdout()
-        .lock()
-        .write_all(text.as_bytes())
-        .and_then(|()| io::stdout().flush())
-    {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::work(error.to_string())),
-        _ => Ok(()),
-    }
+    cli_support::print(text).map_err(|error| Failure::work(error.to_string()))
 }

@@ -1,8 +1,6 @@
 //! `melange keygen`.
 
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use apk_package::PrivateKey;
@@ -27,8 +25,9 @@ pub(crate) fn keygen(arguments: &Keygen, steps: &Steps) -> Outcome {
         .to_pem()
         .map_err(|error| Failure::work(chain(&error)))?;
     let public_path = PathBuf::from(format!("{}.pub", arguments.file.display()));
-    write(&arguments.file, &private, 0o600)?;
-    write(&public_path, &public, 0o644)?;
+    for (path, pem, mode) in [(&arguments.file, &private, 0o600), (&public_path, &public, 0o644)] {
+        cli_support::write_file(path, pem.as_bytes(), mode).map_err(|error| Failure::at(path, &error))?;
+    }
     let what = format!(
         "{} and {}, {} bits",
         arguments.file.display(),
@@ -37,23 +36,4 @@ pub(crate) fn keygen(arguments: &Keygen, steps: &Steps) -> Outcome {
     );
     steps.done("Wrote", &what, start.elapsed());
     Ok(())
-}
-
-/// Writes a file that is there whole or not at all, and that only its owner can ever have read.
-fn write(path: &Path, content: &str, mode: u32) -> Outcome {
-    let write = || -> io::Result<()> {
-        let parent = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        let mut file = tempfile::Builder::new()
-            .prefix(".melange-")
-            .permissions(std::fs::Permissions::from_mode(mode))
-            .tempfile_in(parent)?;
-        file.write_all(content.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().map_err(|error| Failure::at(path, &error))
 }

@@ -1,6 +1,7 @@
-//! What the two command lines share: step lines, errors as a person reads them, exit statuses.
+//! What the two command lines share: step lines, errors as a person reads them, exit statuses, and the reading of
+//! values that both take.
 //!
-//! It writes to standard error and nowhere else, knows no command, and decides nothing.
+//! It knows no command and reads no environment; results go to standard output, all else to standard error.
 //!
 //! ```
 //! use std::time::Duration;
@@ -14,10 +15,17 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
+use std::fs::Permissions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use anstream::eprintln;
 use anstyle::{AnsiColor, Style};
+use apk_types::{Arch, UnknownArch};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 /// The command did what it was asked.
 pub const EXIT_DONE: u8 = 0;
@@ -91,6 +99,77 @@ impl Steps {
         if self.verbosity >= Verbosity::Verbose {
             eprintln!("{what}");
         }
+    }
+}
+
+/// Prints a result to standard output. A reader that has gone away is no error.
+pub fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// Does something and ends the program with [`EXIT_INTERRUPTED`] on Ctrl-C or a request to terminate.
+pub fn on_interrupt(clean_up: impl Fn() + Send + 'static) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    std::thread::spawn(move || {
+        if signals.forever().next().is_some() {
+            clean_up();
+            end(EXIT_INTERRUPTED);
+        }
+    });
+    Ok(())
+}
+
+/// The main thread is deep in its work and cannot be asked to return.
+#[expect(clippy::exit)]
+fn end(status: u8) -> ! {
+    std::process::exit(status.into())
+}
+
+/// Writes a file so that it is there whole or not at all, with the given permissions from the beginning.
+pub fn write_file(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .prefix(".tmp-")
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(parent)?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// Reads the architectures of a command line: names, `host`, or `all`, which none stands for too. They come in the
+/// Go tools' order, each once.
+pub fn parse_archs(wanted: &[String]) -> Result<Vec<Arch>, String> {
+    let mut archs: Vec<Arch> = match wanted {
+        [] => Arch::ALL.to_vec(),
+        [all] if all == "all" => Arch::ALL.to_vec(),
+        [host] if host == "host" => vec![Arch::host().ok_or("there are no packages for this host")?],
+        names => names
+            .iter()
+            .map(|name| name.parse().map_err(|error: UnknownArch| error.to_string()))
+            .collect::<Result<_, _>>()?,
+    };
+    archs.sort_by_key(|arch| arch.go_name());
+    archs.dedup();
+    Ok(archs)
+}
+
+/// Reads the value of `SOURCE_DATE_EPOCH`; an empty one counts as none.
+pub fn parse_source_date_epoch(value: Option<&str>) -> Result<Option<i64>, String> {
+    match value.map(str::trim) {
+        None | Some("") => Ok(None),
+        Some(text) => text
+            .parse()
+            .map(Some)
+            .map_err(|_| format!("SOURCE_DATE_EPOCH: `{text}` is not a number of seconds")),
     }
 }
 
@@ -215,6 +294,37 @@ mod tests {
         }
         assert_eq!(parse_time("2024-02-29T12:34:56Z"), Ok(1_709_210_096));
         assert!(parse_time("yesterday").is_err());
+    }
+
+    #[test]
+    fn architectures_come_sorted_and_once() {
+        let parse =
+            |names: &[&str]| parse_archs(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(
+            parse(&["aarch64", "x86_64", "arm64"]),
+            Ok(vec![Arch::X86_64, Arch::Aarch64])
+        );
+        assert_eq!(parse(&[]).map(|archs| archs.len()), Ok(Arch::ALL.len()));
+        assert!(parse(&["vax"]).unwrap_err().contains("`vax`"));
+    }
+
+    #[test]
+    fn an_empty_source_date_epoch_is_none() {
+        assert_eq!(parse_source_date_epoch(Some(" ")), Ok(None));
+        assert_eq!(parse_source_date_epoch(Some("12")), Ok(Some(12)));
+        assert!(parse_source_date_epoch(Some("now")).is_err());
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_with_its_permissions() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        for content in ["first", "second"] {
+            write_file(&path, content.as_bytes(), 0o600).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
+        }
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
     #[test]
