@@ -3,7 +3,7 @@
 use apk_types::{Dependency, Version};
 
 use crate::go_version::VersionText;
-use crate::request::{Bound, Want};
+use crate::request::Want;
 use crate::universe::{NameId, PackageId, Universe};
 
 /// A set of packages with a quick answer to what is in it.
@@ -77,6 +77,20 @@ impl<'s> Chosen<'s> {
         })
     }
 
+    /// True where every entry is met.
+    pub(crate) fn holds_all(&self, entries: &[Dependency]) -> bool {
+        entries.iter().all(|entry| {
+            let want = Want::new(self.universe, entry);
+            let providers = want.name.map_or(&[][..], |name| self.universe.providers(name));
+            let mut present = providers.iter().filter(|package| self.contains(**package));
+            let is_met = present.any(|package| {
+                want.name
+                    .is_some_and(|name| provides(self.universe, *package, name, &want))
+            });
+            is_met != entry.is_conflict()
+        })
+    }
+
     /// What is wrong with the demands of one package.
     pub(crate) fn faults_of(&self, package: PackageId) -> impl Iterator<Item = Fault<'s>> {
         let depends = &self.universe.record(package).depends;
@@ -130,32 +144,27 @@ impl<'s> Chosen<'s> {
     }
 }
 
-/// True where a provider of `name` satisfies the demand: by the Go apko's rules, or by apk's own.
-///
-/// The two differ in the grammar and order of versions, and in that the Go apko lets the version of the package
-/// itself, or of anything it provides, stand for the version of the name.
-pub(crate) fn meets(universe: &Universe<'_>, package: PackageId, name: NameId, want: &Want<'_>) -> bool {
-    let record = universe.record(package);
-    if matches!(want.bound, Bound::Any) {
-        return true;
-    }
+/// True where a package satisfies a demand under the name that it has or provides, by the order of versions of apk
+/// or of the Go apko: they differ where a version has no release or more suffixes than Go reads.
+pub(crate) fn provides(universe: &Universe<'_>, package: PackageId, name: NameId, want: &Want<'_>) -> bool {
     let apk = |text: &str| Version::parse(text).is_ok_and(|version| want.dependency.accepts(&version));
-    let go = |text: VersionText<'_>| match want.bound {
-        Bound::To(comparator, ref wanted) => text
-            .read()
-            .is_some_and(|version| version.satisfies(comparator, wanted)),
-        _ => false,
-    };
-    let is_own = universe.name(package) == name;
-    if (is_own && apk(&record.version))
-        || (!want.dependency.is_conflict() && go(VersionText::plain(&record.version)))
-        || (is_own && go(VersionText::plain(&record.version)))
-    {
+    let fits = |text: &str, version: VersionText<'_>| apk(text) || want.bound.accepts(version);
+    let own = &universe.record(package).version;
+    if universe.name(package) == name && (want.bound.is_any() || fits(own, VersionText::plain(own))) {
         return true;
     }
-    universe.provides(package).any(|(provided, entry)| {
-        let counts = provided == name || !want.dependency.is_conflict();
-        counts && VersionText::of(entry).is_some_and(go)
-            || provided == name && entry.version().is_some_and(apk)
+    let mut entries = universe
+        .provides(package)
+        .filter(|(provided, _)| *provided == name);
+    entries.any(|(_, entry)| {
+        let version = entry.version().zip(VersionText::of(entry));
+        want.bound.is_any() || version.is_some_and(|(text, version)| fits(text, version))
     })
+}
+
+/// True where a provider of `name` satisfies a demand for the Go apko at least, which lets the version of the
+/// package itself, or of anything it provides, stand for the version of the name.
+fn meets(universe: &Universe<'_>, package: PackageId, name: NameId, want: &Want<'_>) -> bool {
+    provides(universe, package, name, want)
+        || !want.dependency.is_conflict() && want.bound.accepts_any_of(universe, package)
 }

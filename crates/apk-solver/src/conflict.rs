@@ -48,6 +48,19 @@ pub struct Conflict {
     pub cause: Cause,
 }
 
+impl Conflict {
+    /// The demand that fails.
+    pub fn demand(&self) -> Option<&Demand> {
+        self.chain.last()
+    }
+
+    /// True where that demand is a `!name`, broken by something chosen.
+    pub fn is_exclusion(&self) -> bool {
+        self.demand()
+            .is_some_and(|demand| demand.dependency.is_conflict())
+    }
+}
+
 /// Why one demand cannot be met.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {

@@ -42,12 +42,13 @@ mod conflict;
 mod go_version;
 mod greedy;
 mod request;
+mod search;
 mod universe;
 
 use apk_types::Dependency;
 
 pub use conflict::{Asker, Candidate, Cause, Conflict, Demand, Reason, Rejected};
-pub use request::{Options, Sibling, Solution};
+pub use request::{Options, Sibling, Solution, Strategy};
 pub use universe::{PackageRef, Repository, Universe};
 
 impl Universe<'_> {
@@ -59,6 +60,38 @@ impl Universe<'_> {
         let mut world: Vec<_> = world.iter().collect();
         world.sort_by_key(|entry| entry.as_str());
         world.dedup_by_key(|entry| entry.as_str());
-        greedy::solve(self, &world, options)
+        let result = greedy::solve(self, &world, options);
+        if options.strategy == Strategy::Go {
+            return result;
+        }
+        let dead_end = match &result {
+            Err(conflict) => (**conflict).clone(),
+            Ok(solution) => match solution.unmet.iter().find(|conflict| conflict.is_exclusion()) {
+                Some(conflict) => conflict.clone(),
+                None => return result,
+            },
+        };
+        match search::solve(self, &world, options) {
+            None => result,
+            Some(packages) => Ok(Solution {
+                conflicts: self.conflicts_of(&packages),
+                packages: packages.into_iter().map(|package| self.place(package)).collect(),
+                unmet: Vec::new(),
+                instead_of: Some(Box::new(dead_end)),
+            }),
+        }
+    }
+
+    /// What packages exclude, without the `!`, each once.
+    fn conflicts_of(&self, packages: &[universe::PackageId]) -> Vec<String> {
+        let depends = packages.iter().flat_map(|package| &self.record(*package).depends);
+        let mut conflicts: Vec<String> = Vec::new();
+        for entry in depends.filter(|entry| entry.is_conflict()) {
+            let text = &entry.as_str()[1..];
+            if !conflicts.iter().any(|other| other == text) {
+                conflicts.push(text.to_owned());
+            }
+        }
+        conflicts
     }
 }

@@ -1,7 +1,9 @@
 //! What is asked for, and the answer.
 
-use apk_types::Dependency;
+use apk_types::{Comparator, Dependency};
 
+use crate::go_version::{GoVersion, VersionText};
+use crate::universe::{NameId, PackageId};
 use crate::{Conflict, PackageRef, Universe};
 
 /// What a request states beside the world; the default states nothing.
@@ -10,6 +12,19 @@ pub struct Options<'a> {
     /// The same repositories for the other architectures of an image. Only packages that all of them have, with
     /// the same name and version, are taken.
     pub siblings: &'a [Sibling<'a>],
+    /// How to look for an answer.
+    pub strategy: Strategy,
+}
+
+/// How to look for an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// The Go apko's choice and, where that fails or breaks a `!name`, a search that finds an answer wherever there
+    /// is one.
+    #[default]
+    Complete,
+    /// The Go apko's choice alone.
+    Go,
 }
 
 /// The packages of another architecture.
@@ -33,13 +48,15 @@ pub struct Solution {
     /// installation satisfies and that the Go apko answers nevertheless, such as those that mix repositories of
     /// two architectures.
     pub unmet: Vec<Conflict>,
+    /// Where the Go apko's choice ended, if the packages are those of the complete search.
+    pub instead_of: Option<Box<Conflict>>,
 }
 
 /// A dependency taken apart, with the number of its name.
 #[derive(Clone, Copy)]
 pub(crate) struct Want<'a> {
     pub(crate) dependency: &'a Dependency,
-    pub(crate) name: Option<crate::universe::NameId>,
+    pub(crate) name: Option<NameId>,
     pub(crate) bound: Bound<'a>,
 }
 
@@ -49,16 +66,40 @@ pub(crate) enum Bound<'a> {
     /// Nothing: any version, or none.
     Any,
     /// A relation to a version.
-    To(apk_types::Comparator, crate::go_version::GoVersion<'a>),
+    To(Comparator, GoVersion<'a>),
     /// A relation to something that is no version.
     Unreadable,
 }
 
+impl<'a> Bound<'a> {
+    pub(crate) fn is_any(&self) -> bool {
+        matches!(self, Self::Any)
+    }
+
+    /// True where a version that can be read satisfies it; what cannot be read satisfies [`Bound::Any`] alone.
+    pub(crate) fn accepts(&self, version: VersionText<'_>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Unreadable => false,
+            Self::To(comparator, wanted) => version
+                .read()
+                .is_some_and(|version| version.satisfies(*comparator, wanted)),
+        }
+    }
+
+    /// True where a package's own version or, if that can be read, any version it provides satisfies it.
+    pub(crate) fn accepts_any_of(&self, universe: &Universe<'_>, package: PackageId) -> bool {
+        let record = universe.record(package);
+        let own = VersionText::plain(&record.version);
+        let mut provided = record.provides.iter().filter_map(VersionText::of);
+        self.accepts(own) || own.read().is_some() && provided.any(|version| self.accepts(version))
+    }
+}
+
 impl<'a> Want<'a> {
     pub(crate) fn new(universe: &Universe<'a>, dependency: &'a Dependency) -> Self {
-        use crate::go_version::VersionText;
         let bound = match dependency.constraint() {
-            None | Some((apk_types::Comparator::Checksum, _)) => Bound::Any,
+            None | Some((Comparator::Checksum, _)) => Bound::Any,
             Some((comparator, _)) => match VersionText::of(dependency).and_then(VersionText::read) {
                 Some(version) => Bound::To(comparator, version),
                 None => Bound::Unreadable,

@@ -186,6 +186,16 @@ impl<'a> Universe<'a> {
         self.names.len()
     }
 
+    /// The name of a number below `name_count`.
+    pub(crate) fn name_at(&self, number: usize) -> NameId {
+        NameId(number as u32)
+    }
+
+    /// The package of a number, if there is one.
+    pub(crate) fn package_at(&self, number: usize) -> Option<PackageId> {
+        (number < self.packages.len()).then_some(PackageId(number as u32))
+    }
+
     pub(crate) fn packages(&self) -> impl Iterator<Item = PackageId> + use<> {
         (0..self.packages.len() as u32).map(PackageId)
     }

@@ -14,6 +14,8 @@ mod tell;
 mod trigger;
 mod walk;
 
+pub(crate) use order::Preference;
+
 use apk_types::Dependency;
 
 use crate::conflict::Conflict;
@@ -136,6 +138,7 @@ pub(crate) fn solve<'s>(
                 .map(|entry| entry.as_str()[1..].to_owned())
                 .collect(),
             unmet: picks.unmet.iter().map(|dead| search.tell(dead)).collect(),
+            instead_of: None,
         }),
     }
 }

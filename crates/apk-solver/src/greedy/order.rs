@@ -12,18 +12,18 @@ use crate::universe::{NameId, PackageId, Universe};
 /// this version, the wanted tag, the higher version under the name wanted, the higher version of the same
 /// package, the higher provider priority, the higher version, the lower name. Not transitive: a candidate
 /// without a version under the wanted name ties with all others there, so that the order of the candidates counts.
-pub(super) struct Preference<'p, 's> {
-    pub(super) universe: &'s Universe<'s>,
+pub(crate) struct Preference<'p, 's> {
+    pub(crate) universe: &'s Universe<'s>,
     /// The name wanted.
-    pub(super) name: NameId,
+    pub(crate) name: NameId,
     /// The tag of the repository that is preferred; `None` prefers those without tag.
-    pub(super) tag: Option<&'p str>,
+    pub(crate) tag: Option<&'p str>,
     /// What has been taken, where that counts.
-    pub(super) seen: Option<Seen<'p>>,
+    pub(crate) seen: Option<Seen<'p>>,
 }
 
 /// What has been taken so far; the first map of each pair hides the second.
-pub(super) struct Seen<'p> {
+pub(crate) struct Seen<'p> {
     pub(super) packages: [&'p NameMap; 2],
     pub(super) origins: [&'p NameMap; 2],
 }
@@ -51,7 +51,7 @@ fn newest(a: VersionText<'_>, b: VersionText<'_>) -> Ordering {
 
 impl Preference<'_, '_> {
     /// The best of the candidates, the first of equals.
-    pub(super) fn best(&self, candidates: &[PackageId]) -> Option<PackageId> {
+    pub(crate) fn best(&self, candidates: &[PackageId]) -> Option<PackageId> {
         candidates.iter().copied().reduce(|best, next| {
             if self.compare(next, best).is_lt() {
                 next

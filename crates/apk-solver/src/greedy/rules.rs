@@ -101,21 +101,7 @@ impl<'s> Greedy<'s> {
             let own = universe.tag(package);
             own.is_none() || own == tag || taken.is_some_and(|taken| universe.same_file(taken, package))
         };
-        let fits = |package: PackageId| match bound {
-            Bound::Any => true,
-            Bound::Unreadable => false,
-            Bound::To(comparator, ref wanted) => {
-                let record = universe.record(package);
-                VersionText::plain(&record.version).read().is_some_and(|own| {
-                    own.satisfies(comparator, wanted)
-                        || record
-                            .provides
-                            .iter()
-                            .filter_map(|entry| VersionText::of(entry)?.read())
-                            .any(|version| version.satisfies(comparator, wanted))
-                })
-            }
-        };
+        let fits = |package: PackageId| bound.is_any() || bound.accepts_any_of(universe, package);
         let providers = universe.providers(name).iter().copied();
         providers
             .filter(|&package| self.fallen[package.index()].is_none() && is_open(package) && fits(package))

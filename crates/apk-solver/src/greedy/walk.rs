@@ -189,12 +189,9 @@ impl<'s> Greedy<'s> {
         if universe.provided_names(package).contains(&name) {
             return Ok(true);
         }
-        let accepts = |package: PackageId| match want.bound {
-            Bound::Any => true,
-            Bound::Unreadable => false,
-            Bound::To(comparator, ref wanted) => VersionText::plain(&universe.record(package).version)
-                .read()
-                .is_some_and(|version| version.satisfies(comparator, wanted)),
+        let accepts = |package| {
+            want.bound
+                .accepts(VersionText::plain(&universe.record(package).version))
         };
         let reads = VersionText::plain(&universe.record(package).version)
             .read()

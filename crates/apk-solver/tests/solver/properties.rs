@@ -74,12 +74,36 @@ fn provides(package: &PackageRecord, dependency: &Dependency, any_version: bool)
             || entries.any(|entry| entry.version().is_some_and(accepts)))
 }
 
-fn broken<'a>(world: &'a [Dependency], chosen: &[&'a PackageRecord]) -> Option<&'a Dependency> {
+/// True where no name is claimed twice, but for those that all provide it without a version.
+fn may_stand_together(chosen: &[&PackageRecord]) -> bool {
+    let claims = |package: &PackageRecord| -> Vec<(String, bool)> {
+        let provided = package
+            .provides
+            .iter()
+            .map(|entry| (entry.name().to_owned(), entry.version().is_some()));
+        provided.chain([(package.name.clone(), true)]).collect()
+    };
+    chosen.iter().enumerate().all(|(number, a)| {
+        chosen[number + 1..].iter().all(|b| {
+            let (a, b) = (claims(a), claims(b));
+            a.iter()
+                .all(|(a, versioned)| b.iter().all(|(b, other)| a != b || !versioned && !other))
+        })
+    })
+}
+
+fn broken<'a>(
+    world: &'a [Dependency],
+    chosen: &[&'a PackageRecord],
+    any_version: bool,
+) -> Option<&'a Dependency> {
     let is_met = |by: &str, dependency: &Dependency| match dependency.is_conflict() {
         true => !chosen
             .iter()
             .any(|other| other.name != by && provides(other, dependency, false)),
-        false => chosen.iter().any(|other| provides(other, dependency, true)),
+        false => chosen
+            .iter()
+            .any(|other| provides(other, dependency, any_version)),
     };
     let of_packages = chosen
         .iter()
@@ -101,7 +125,7 @@ proptest! {
                 names.sort();
                 names.dedup();
                 prop_assert_eq!(names.len(), chosen.len(), "two of one name");
-                let fault = broken(&world, &chosen);
+                let fault = broken(&world, &chosen, solution.instead_of.is_none());
                 prop_assert_eq!(fault.is_none(), solution.unmet.is_empty(), "{:?} {:?}", fault, solution.unmet);
             }
             Err(conflict) => {
@@ -109,6 +133,21 @@ proptest! {
                 prop_assert!(world.contains(&conflict.chain[0].dependency));
             }
         }
+    }
+
+    #[test]
+    fn the_complete_search_finds_an_answer_wherever_there_is_one(mut repos in repos(), world in worlds()) {
+        repos.truncate(1);
+        repos[0].tag = None;
+        repos[0].packages.truncate(9);
+        let packages = &repos[0].packages;
+        let result = universe::solve(&repos, &[], &world);
+        let exists = (0_u32..1 << packages.len()).any(|set| {
+            let is_in = |number: &usize| set >> number & 1 == 1;
+            let chosen: Vec<_> = (0..packages.len()).filter(is_in).map(|number| &packages[number]).collect();
+            may_stand_together(&chosen) && broken(&world, &chosen, false).is_none()
+        });
+        prop_assert!(result.is_ok() || !exists, "{}", result.unwrap_err());
     }
 
     #[test]
