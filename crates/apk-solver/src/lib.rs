@@ -2,7 +2,8 @@
 //!
 //! The choice is the Go apko's, package for package and in its order, because that is what images in the field
 //! were built with. Its order of versions is not apk's where a version has more than one suffix of a kind or a
-//! commit hash, or leaves the release out; and it takes a candidate without going back on it.
+//! commit hash, or leaves the release out; and it takes a candidate without going back on it. Where it ends without
+//! an answer, a complete search takes over ([`Universe::solve`]).
 //!
 //! The crate does no I/O, reads no clock and no environment. It knows repositories only by number, order, tag and
 //! an opaque source; it neither reads indexes (`apk-index`) nor installs (`apk-rootfs`). The same input has the
@@ -48,22 +49,19 @@ mod universe;
 use apk_types::Dependency;
 
 pub use conflict::{Asker, Candidate, Cause, Conflict, Demand, Reason, Rejected};
-pub use request::{Options, Sibling, Solution, Strategy};
+pub use request::{Options, Sibling, Solution};
 pub use universe::{PackageRef, Repository, Universe};
 
 impl Universe<'_> {
     /// Chooses the packages for a world, whose entries have no order and count once.
     ///
-    /// `!name` in the world keeps out what has or provides the name. The error says which demand cannot be met,
-    /// who makes it, and what ruled each of its candidates out.
+    /// The choice is the Go apko's. Where that fails, or breaks a `!name`, a search follows that finds an answer
+    /// wherever there is one; [`Solution::instead_of`] then says where the Go apko's choice ended. `!name` in the
+    /// world keeps out what has or provides the name. The error is that dead end: which demand cannot be met, who
+    /// makes it, and what ruled each of its candidates out.
     pub fn solve(&self, world: &[Dependency], options: &Options<'_>) -> Result<Solution, Box<Conflict>> {
-        let mut world: Vec<_> = world.iter().collect();
-        world.sort_by_key(|entry| entry.as_str());
-        world.dedup_by_key(|entry| entry.as_str());
+        let world = as_set(world);
         let result = greedy::solve(self, &world, options);
-        if options.strategy == Strategy::Go {
-            return result;
-        }
         let dead_end = match &result {
             Err(conflict) => (**conflict).clone(),
             Ok(solution) => match solution.unmet.iter().find(|conflict| conflict.is_exclusion()) {
@@ -82,6 +80,15 @@ impl Universe<'_> {
         }
     }
 
+    /// Makes the Go apko's choice alone, with its failures.
+    pub fn solve_like_go(
+        &self,
+        world: &[Dependency],
+        options: &Options<'_>,
+    ) -> Result<Solution, Box<Conflict>> {
+        greedy::solve(self, &as_set(world), options)
+    }
+
     /// What packages exclude, without the `!`, each once.
     fn conflicts_of(&self, packages: &[universe::PackageId]) -> Vec<String> {
         let depends = packages.iter().flat_map(|package| &self.record(*package).depends);
@@ -94,4 +101,12 @@ impl Universe<'_> {
         }
         conflicts
     }
+}
+
+/// The entries of a world, sorted by text, each once.
+fn as_set(world: &[Dependency]) -> Vec<&Dependency> {
+    let mut world: Vec<_> = world.iter().collect();
+    world.sort_by_key(|entry| entry.as_str());
+    world.dedup_by_key(|entry| entry.as_str());
+    world
 }

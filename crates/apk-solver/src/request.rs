@@ -12,19 +12,6 @@ pub struct Options<'a> {
     /// The same repositories for the other architectures of an image. Only packages that all of them have, with
     /// the same name and version, are taken.
     pub siblings: &'a [Sibling<'a>],
-    /// How to look for an answer.
-    pub strategy: Strategy,
-}
-
-/// How to look for an answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Strategy {
-    /// The Go apko's choice and, where that fails or breaks a `!name`, a search that finds an answer wherever there
-    /// is one.
-    #[default]
-    Complete,
-    /// The Go apko's choice alone.
-    Go,
 }
 
 /// The packages of another architecture.

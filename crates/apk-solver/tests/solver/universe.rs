@@ -1,7 +1,7 @@
 //! Universes as text: `repo [@TAG] SOURCE` begins a repository, `NAME=VERSION [LETTER:VALUE]...` is a package of it,
 //! with the letters of an index (`D` depends, `p` provides, `i` install_if, `o` origin, `k` priority), one entry each.
 
-use apk_solver::{Conflict, Options, Repository, Sibling, Solution, Strategy, Universe};
+use apk_solver::{Conflict, Options, Repository, Sibling, Solution, Universe};
 use apk_types::{Dependency, PackageRecord};
 
 /// A repository with its packages.
@@ -88,7 +88,6 @@ pub(crate) fn solve(
     }];
     let options = Options {
         siblings: if sibling.is_empty() { &[] } else { &siblings },
-        strategy: Strategy::default(),
     };
     Universe::new(&repositories(repos)).solve(world, &options)
 }
