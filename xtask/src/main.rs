@@ -1,0 +1,57 @@
+//! Development commands of the workspace: `cargo xtask COMMAND`.
+
+mod conformance;
+mod lint;
+mod package;
+mod quickstart;
+mod repository;
+mod run_image;
+mod tests;
+mod tools;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+usage: cargo xtask COMMAND
+
+  quickstart [DIR]   key, local repository, package, image, container: the whole way (DIR: ./quickstart)
+  test [NAME]        every test: unit, documentation, end to end; or those whose name contains NAME
+  lint               formatting, clippy and documentation without warnings, dependencies
+  conformance        the conformance sets against conformance.toml, where they lie beside the project
+
+Each fetches what it needs with apt when run as root, else says what to install.
+";
+
+/// What every command ends with: an error is a text for the person who ran it.
+type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match arguments[..] {
+        ["quickstart"] => quickstart::command(Path::new("quickstart")),
+        ["quickstart", directory] if !directory.starts_with('-') => quickstart::command(Path::new(directory)),
+        ["test"] => tests::command(""),
+        ["test", name] if !name.starts_with('-') => tests::command(name),
+        ["lint"] => lint::command(),
+        ["conformance"] => conformance::command(),
+        _ => {
+            print!("{HELP}");
+            let asked = matches!(arguments[..], ["help" | "--help" | "-h"]);
+            return ExitCode::from(if asked { cli_support::EXIT_DONE } else { cli_support::EXIT_USAGE });
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            cli_support::print_error(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The top of the workspace.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_owned)
+}

@@ -1,0 +1,1 @@
+pub(crate) fn command(_: &str) -> crate::Outcome { Ok(()) }
