@@ -19,7 +19,12 @@ pub(crate) fn command() -> Outcome {
         println!("skipped: the conformance sets do not lie at {SETS}");
         return Ok(());
     }
-    require(&[BUBBLEWRAP, ("zstd", "zstd"), ("python3", "python3"), ("fsck.erofs", "erofs-utils")])?;
+    require(&[
+        BUBBLEWRAP,
+        ("zstd", "zstd"),
+        ("python3", "python3"),
+        ("fsck.erofs", "erofs-utils"),
+    ])?;
     let python = python()?;
     let binaries = Binaries::build()?;
     let path = root().join("conformance.toml");
@@ -28,23 +33,37 @@ pub(crate) fn command() -> Outcome {
     for (checker, minimum) in &minimums {
         let start = Instant::now();
         let is_for_apko = matches!(checker.as_str(), "check_image" | "check_solver");
-        let binary = if is_for_apko { &binaries.apko } else { &binaries.melange };
-        let mut command = Command::new(&python);
+        let binary = if is_for_apko {
+            &binaries.apko
+        } else {
+            &binaries.melange
+        };
+        let mut command = Command::new(python);
         command.arg(sets.join(format!("{checker}.py"))).arg(binary);
         if SAMPLED.contains(&checker.as_str()) {
             command.args(["-n", "10"]);
         }
         // A checker's exit status is not zero where one case fails: the minimum counts here.
-        let output = command.stdin(Stdio::null()).output().map_err(|error| format!("{checker}: {error}"))?;
+        let output = command
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| format!("{checker}: {error}"))?;
         let said = String::from_utf8_lossy(&[output.stderr, output.stdout].concat()).into_owned();
         let last = said.lines().last().unwrap_or("(nothing printed)");
-        println!("{checker:14} {last}; at least {minimum} must; {}", cli_support::time(start.elapsed()));
+        println!(
+            "{checker:14} {last}; at least {minimum} must; {}",
+            cli_support::time(start.elapsed())
+        );
         if passed(last).is_none_or(|passed| passed < *minimum) {
             println!("{said}");
             short.push(checker.as_str());
         }
     }
-    if short.is_empty() { Ok(()) } else { Err(format!("too few cases pass: {}", short.join(", ")).into()) }
+    if short.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("too few cases pass: {}", short.join(", ")).into())
+    }
 }
 
 /// A Python that has the YAML module: the one in the search path, or Debian's.
@@ -69,12 +88,17 @@ fn passed(line: &str) -> Option<u32> {
 
 /// Reads lines of the form `name = number`.
 fn minimums(text: &str) -> Outcome<Vec<(String, u32)>> {
-    let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    let lines = text
+        .lines()
+        .filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
     lines
         .map(|line| {
             let wrong = || format!("conformance.toml: `{line}` is not of the form `name = number`");
             let (name, number) = line.split_once('=').ok_or_else(wrong)?;
-            Ok((name.trim().to_owned(), number.trim().parse().map_err(|_| wrong())?))
+            Ok((
+                name.trim().to_owned(),
+                number.trim().parse().map_err(|_| wrong())?,
+            ))
         })
         .collect()
 }

@@ -15,7 +15,15 @@ pub(crate) fn command() -> Outcome {
         command
     };
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
-    run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]))?;
+    run(&mut cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "--deny",
+        "warnings",
+    ]))?;
     run(cargo(&["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "--deny warnings"))?;
     deny()
 }
@@ -29,7 +37,15 @@ fn deny() -> Outcome {
     };
     if crate::tools::printed(&mut deny(&["--version"])).is_err() {
         eprintln!("installing cargo-deny");
-        let install = ["install", "cargo-deny", "--version", CARGO_DENY, "--locked", "--debug", "--quiet"];
+        let install = [
+            "install",
+            "cargo-deny",
+            "--version",
+            CARGO_DENY,
+            "--locked",
+            "--debug",
+            "--quiet",
+        ];
         run(Command::new("cargo").args(install))?;
     }
     run(&mut deny(&["check", "licenses", "bans", "sources"]))?;

@@ -39,7 +39,11 @@ fn main() -> ExitCode {
         _ => {
             print!("{HELP}");
             let asked = matches!(arguments[..], ["help" | "--help" | "-h"]);
-            return ExitCode::from(if asked { cli_support::EXIT_DONE } else { cli_support::EXIT_USAGE });
+            return ExitCode::from(if asked {
+                cli_support::EXIT_DONE
+            } else {
+                cli_support::EXIT_USAGE
+            });
         }
     };
     match outcome {
@@ -53,5 +57,7 @@ fn main() -> ExitCode {
 
 /// The top of the workspace.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_owned)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map_or_else(PathBuf::new, Path::to_owned)
 }

@@ -22,7 +22,10 @@ impl Signer {
         let pem = fs::read_to_string(path).at(path)?;
         let key = PrivateKey::from_pem(&pem).at(path)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        Ok(Self { key, name: format!("{name}.pub") })
+        Ok(Self {
+            key,
+            name: format!("{name}.pub"),
+        })
     }
 }
 
@@ -36,11 +39,21 @@ pub(crate) struct Member {
 
 impl Member {
     pub(crate) fn directory(path: &str, mode: u32) -> Self {
-        Self { path: path.to_owned(), kind: Kind::Directory, mode, content: Vec::new() }
+        Self {
+            path: path.to_owned(),
+            kind: Kind::Directory,
+            mode,
+            content: Vec::new(),
+        }
     }
 
     pub(crate) fn file(path: &str, mode: u32, content: impl Into<Vec<u8>>) -> Self {
-        Self { path: path.to_owned(), kind: Kind::Regular, mode, content: content.into() }
+        Self {
+            path: path.to_owned(),
+            kind: Kind::Regular,
+            mode,
+            content: content.into(),
+        }
     }
 }
 
@@ -62,7 +75,11 @@ pub(crate) fn pack(info: PkgInfo, members: &[Member], signer: &Signer) -> Outcom
     }
     let data = data.finish()?;
     let installed_size = members.iter().map(|member| member.content.len() as u64).sum();
-    let info = PkgInfo { installed_size, data_hash: data.hash, ..info };
+    let info = PkgInfo {
+        installed_size,
+        data_hash: data.hash,
+        ..info
+    };
     let control = apk_package::control_section(&info, &[], time)?;
     let signature = apk_package::sign_control(&control, &signer.key, &signer.name, time)?;
     let mut package = Vec::new();
@@ -78,11 +95,20 @@ pub(crate) fn write_index(directory: &Path, signer: &Signer) -> Outcome {
         if path.extension().is_some_and(|extension| extension == "apk") {
             let bytes = fs::read(&path).at(&path)?;
             let name = path.display().to_string();
-            packages.push(apk_index::record(&name, &mut &bytes[..], bytes.len() as u64, &Limits::default())?);
+            packages.push(apk_index::record(
+                &name,
+                &mut &bytes[..],
+                bytes.len() as u64,
+                &Limits::default(),
+            )?);
         }
     }
     packages.sort_by(|a, b| a.name.cmp(&b.name));
-    let index = Index { description: "packages made without melange".to_owned(), packages, ..Index::default() };
+    let index = Index {
+        description: "packages made without melange".to_owned(),
+        packages,
+        ..Index::default()
+    };
     let archive = apk_index::sign(&index.to_archive()?, &signer.key, &signer.name)?;
     let path = directory.join("APKINDEX.tar.gz");
     fs::write(&path, archive).at(&path)

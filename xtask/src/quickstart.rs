@@ -67,14 +67,20 @@ fn prepare(directory: &Path) -> Outcome<PathBuf> {
         let path = directory.join(name);
         if path.exists() && !is_ours {
             let what = path.display();
-            return Err(format!("{what} is there, and not from this command: choose another directory").into());
+            return Err(
+                format!("{what} is there, and not from this command: choose another directory").into(),
+            );
         }
         if path.exists() {
             fs::remove_dir_all(&path).at(&path)?;
         }
     }
     let mark = directory.join(MARK);
-    fs::write(&mark, "cargo xtask quickstart made this directory and clears it when it runs again.\n").at(&mark)?;
+    fs::write(
+        &mark,
+        "cargo xtask quickstart made this directory and clears it when it runs again.\n",
+    )
+    .at(&mark)?;
     Ok(directory)
 }
 
@@ -84,10 +90,18 @@ impl Quickstart {
         let root = root();
         let word = |word: &std::ffi::OsStr| word.to_string_lossy().into_owned();
         let name = Path::new(command.get_program()).file_name().unwrap_or_default();
-        let words: Vec<String> = std::iter::once(name).chain(command.get_args()).map(word).collect();
+        let words: Vec<String> = std::iter::once(name)
+            .chain(command.get_args())
+            .map(word)
+            .collect();
         let line = words.join(" ").replace(&format!("{}/", root.display()), "");
         eprintln!("\n$ {line}");
-        printed(command.current_dir(root).env_remove("SOURCE_DATE_EPOCH").stderr(std::process::Stdio::inherit()))
+        printed(
+            command
+                .current_dir(root)
+                .env_remove("SOURCE_DATE_EPOCH")
+                .stderr(std::process::Stdio::inherit()),
+        )
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -102,7 +116,11 @@ impl Quickstart {
             self.show(Command::new(&self.binaries.melange).arg("keygen").arg(&key))?;
         } else if !public.exists() {
             let pem = fs::read_to_string(&key).at(&key)?;
-            fs::write(&public, PrivateKey::from_pem(&pem).at(&key)?.public_key().to_pem()?).at(&public)?;
+            fs::write(
+                &public,
+                PrivateKey::from_pem(&pem).at(&key)?.public_key().to_pem()?,
+            )
+            .at(&public)?;
         }
         Ok(key)
     }
@@ -112,7 +130,11 @@ impl Quickstart {
         eprintln!();
         let package = repository::bootstrap(&self.path(REPOSITORY), self.arch, signer)?;
         let package = package.file_name().unwrap_or_default().to_string_lossy();
-        self.steps.done("Packed", &format!("Debian's busybox-static as {package}"), start.elapsed());
+        self.steps.done(
+            "Packed",
+            &format!("Debian's busybox-static as {package}"),
+            start.elapsed(),
+        );
         Ok(())
     }
 
@@ -120,8 +142,16 @@ impl Quickstart {
         let repository = self.path(REPOSITORY);
         let mut melange = Command::new(&self.binaries.melange);
         melange.args(["build", PACKAGE_CONFIGURATION, "--arch", self.arch.apk_name()]);
-        melange.arg("--signing-key").arg(key).arg("--keyring-append").arg(public(key));
-        melange.arg("--repository-append").arg(&repository).arg("--out-dir").arg(&repository);
+        melange
+            .arg("--signing-key")
+            .arg(key)
+            .arg("--keyring-append")
+            .arg(public(key));
+        melange
+            .arg("--repository-append")
+            .arg(&repository)
+            .arg("--out-dir")
+            .arg(&repository);
         self.show(&mut melange).map(drop)
     }
 
@@ -131,7 +161,9 @@ impl Quickstart {
         fs::create_dir(&layout).at(&layout)?;
         let build = |output: &Path| {
             let mut apko = Command::new(&self.binaries.apko);
-            apko.args(["build", IMAGE_CONFIGURATION, TAG]).arg(output).args(["--arch", self.arch.apk_name()]);
+            apko.args(["build", IMAGE_CONFIGURATION, TAG])
+                .arg(output)
+                .args(["--arch", self.arch.apk_name()]);
             apko.arg("--keyring-append").arg(public(key));
             apko.arg("--build-repository-append").arg(self.path(REPOSITORY));
             apko.arg("--sbom-path").arg(&self.directory);
@@ -150,7 +182,11 @@ impl Quickstart {
         eprintln!();
         let port = run_image::free_port()?;
         let answer = run_image::in_bubblewrap(&self.path(LAYOUT), &self.path(CONTAINER), port)?;
-        self.steps.done("Ran", &format!("{TAG} in bubblewrap, on port {port}"), start.elapsed());
+        self.steps.done(
+            "Ran",
+            &format!("{TAG} in bubblewrap, on port {port}"),
+            start.elapsed(),
+        );
         Ok(answer)
     }
 
@@ -160,8 +196,15 @@ impl Quickstart {
         println!("answer      {}", answer.trim_end());
         println!("digest      {digest}");
         println!("key         {}, {}.pub", path(KEY), path(KEY));
-        println!("packages    {}", path(&format!("{REPOSITORY}/{}", self.arch.apk_name())));
-        println!("image       {} (OCI layout), {} (docker load)", path(LAYOUT), path(ARCHIVE));
+        println!(
+            "packages    {}",
+            path(&format!("{REPOSITORY}/{}", self.arch.apk_name()))
+        );
+        println!(
+            "image       {} (OCI layout), {} (docker load)",
+            path(LAYOUT),
+            path(ARCHIVE)
+        );
         println!("container   {} (unpacked)", path(CONTAINER));
         println!("took        {}", cli_support::time(took));
     }

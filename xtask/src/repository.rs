@@ -15,15 +15,9 @@ use crate::tools::{At as _, printed, unpack_deb};
 /// Debian's busybox in one file that needs no library.
 const DEBIAN_PACKAGE: &str = "busybox-static";
 
-const PASSWD: &str = "\
-root:x:0:0:root:/root:/bin/sh
-nobody:x:65534:65534:nobody:/nonexistent:/bin/false
-";
+const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n";
 
-const GROUP: &str = "\
-root:x:0:root
-nobody:x:65534:
-";
+const GROUP: &str = "root:x:0:root\n";
 
 /// Makes a repository that holds one package: `busybox`, from Debian's. The same version of Debian's package, packed
 /// with the same key, gives the same bytes.
@@ -68,7 +62,11 @@ fn busybox(unpacked: &Path, debian_version: &str, arch: Arch, signer: &Signer) -
         Member::directory("usr/share", 0o755),
         Member::directory("usr/share/doc", 0o755),
         Member::directory("usr/share/doc/busybox", 0o755),
-        Member::file("usr/share/doc/busybox/copyright", 0o644, fs::read(&licence).at(&licence)?),
+        Member::file(
+            "usr/share/doc/busybox/copyright",
+            0o644,
+            fs::read(&licence).at(&licence)?,
+        ),
     ];
     let info = PkgInfo {
         name: "busybox".to_owned(),

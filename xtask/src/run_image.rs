@@ -29,19 +29,34 @@ impl Image {
         let index = read_json(&layout.join("index.json"))?;
         let manifest = read_json(&blob(layout, &index["manifests"][0])?)?;
         let mut configuration = read_json(&blob(layout, &manifest["config"])?)?;
-        Ok(Self { manifest, config: configuration["config"].take() })
+        Ok(Self {
+            manifest,
+            config: configuration["config"].take(),
+        })
     }
 
     fn strings(&self, name: &str) -> Vec<&str> {
-        self.config[name].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+        self.config[name]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect()
     }
 
     /// The numbers of user and group; apko writes numbers into images.
     fn user(&self) -> Outcome<(&str, &str)> {
-        let user = self.config["User"].as_str().filter(|user| !user.is_empty()).unwrap_or("0");
+        let user = self.config["User"]
+            .as_str()
+            .filter(|user| !user.is_empty())
+            .unwrap_or("0");
         let (user, group) = user.split_once(':').unwrap_or((user, user));
         let is_number = |text: &str| text.parse::<u32>().is_ok();
-        if is_number(user) && is_number(group) { Ok((user, group)) } else { Err("the user is not a number".into()) }
+        if is_number(user) && is_number(group) {
+            Ok((user, group))
+        } else {
+            Err("the user is not a number".into())
+        }
     }
 }
 
@@ -51,8 +66,12 @@ fn read_json(path: &Path) -> Outcome<Value> {
 
 /// The file of a blob.
 fn blob(layout: &Path, descriptor: &Value) -> Outcome<PathBuf> {
-    let digest = descriptor["digest"].as_str().and_then(|digest| digest.strip_prefix("sha256:"));
-    Ok(layout.join("blobs/sha256").join(digest.ok_or("a descriptor has no sha256 digest")?))
+    let digest = descriptor["digest"]
+        .as_str()
+        .and_then(|digest| digest.strip_prefix("sha256:"));
+    Ok(layout
+        .join("blobs/sha256")
+        .join(digest.ok_or("a descriptor has no sha256 digest")?))
 }
 
 /// Unpacks the layers of an image into a new directory. All files become the caller's; there are no devices.
@@ -61,7 +80,13 @@ pub(crate) fn unpack(layout: &Path, directory: &Path) -> Outcome {
     let image = Image::read(layout)?;
     for layer in image.manifest["layers"].as_array().into_iter().flatten() {
         let mut tar = Command::new("tar");
-        tar.args(["--extract", "--gzip", "--preserve-permissions", "--no-same-owner", "--anchored"]);
+        tar.args([
+            "--extract",
+            "--gzip",
+            "--preserve-permissions",
+            "--no-same-owner",
+            "--anchored",
+        ]);
         tar.args(["--exclude", "dev/*", "--warning", "no-unknown-keyword", "--file"]);
         run(tar.arg(blob(layout, layer)?).arg("--directory").arg(directory))?;
     }
@@ -80,16 +105,39 @@ pub(crate) fn in_bubblewrap(layout: &Path, directory: &Path, port: u16) -> Outco
     let image = Image::read(layout)?;
     let (user, group) = image.user()?;
     let mut bwrap = Command::new("bwrap");
-    bwrap.args(["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--die-with-parent"]);
-    bwrap.args(["--uid", user, "--gid", group, "--ro-bind"]).arg(directory).arg("/");
-    bwrap.args(["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--clearenv"]);
+    bwrap.args([
+        "--unshare-user",
+        "--unshare-pid",
+        "--unshare-ipc",
+        "--unshare-uts",
+        "--die-with-parent",
+    ]);
+    bwrap
+        .args(["--uid", user, "--gid", group, "--ro-bind"])
+        .arg(directory)
+        .arg("/");
+    bwrap.args([
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "--tmpfs",
+        "/tmp",
+        "--clearenv",
+    ]);
     for variable in image.strings("Env") {
         let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
         bwrap.args(["--setenv", name, value]);
     }
     bwrap.args(["--setenv", "PORT", &port.to_string()]);
-    let working = image.config["WorkingDir"].as_str().filter(|path| !path.is_empty()).unwrap_or("/");
-    bwrap.args(["--chdir", working, "--"]).args(image.strings("Entrypoint")).args(image.strings("Cmd"));
+    let working = image.config["WorkingDir"]
+        .as_str()
+        .filter(|path| !path.is_empty())
+        .unwrap_or("/");
+    bwrap
+        .args(["--chdir", working, "--"])
+        .args(image.strings("Entrypoint"))
+        .args(image.strings("Cmd"));
     let mut container = Running(bwrap.spawn().map_err(|error| format!("bwrap: {error}"))?);
     answer(&mut container, port)
 }
@@ -101,7 +149,11 @@ pub(crate) fn in_runc(layout: &Path, directory: &Path, port: u16) -> Outcome<Str
     let bundle = directory.join("bundle");
     let named = named_layout(layout, directory)?;
     let image = format!("{}:latest", named.display());
-    printed(Command::new("umoci").args(["unpack", "--image", &image]).arg(&bundle))?;
+    printed(
+        Command::new("umoci")
+            .args(["unpack", "--image", &image])
+            .arg(&bundle),
+    )?;
     let path = bundle.join("config.json");
     let mut config = read_json(&path)?;
     config["process"]["terminal"] = json!(false);
@@ -133,23 +185,6 @@ fn named_layout(layout: &Path, directory: &Path) -> Outcome<PathBuf> {
     index["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"] = json!("latest");
     fs::write(&path, index.to_string()).at(&path)?;
     Ok(copy)
-}
-
-/// Loads an archive into podman and runs it. Returns what it answered.
-pub(crate) fn in_podman(archive: &Path, port: u16) -> Outcome<String> {
-    let podman = |arguments: &[&str]| {
-        let mut command = Command::new("podman");
-        command.args(arguments);
-        command
-    };
-    let loaded = printed(podman(&["load", "--quiet", "--input"]).arg(archive))?;
-    let name = loaded.trim().rsplit(' ').next().unwrap_or_default();
-    let variable = format!("PORT={port}");
-    let run = ["run", "--rm", "--network", "host", "--cgroups", "disabled", "--env", &variable, name];
-    let mut container = Running(podman(&run).spawn()?);
-    let answer = answer(&mut container, port);
-    let removed = printed(&mut podman(&["image", "rm", "--force", name]));
-    answer.and_then(|answer| removed.map(|_| answer))
 }
 
 /// A program that ends when it is no longer needed.
@@ -190,5 +225,9 @@ fn ask(port: u16) -> Outcome<String> {
     stream.read_to_string(&mut response)?;
     let (head, body) = response.split_once("\r\n\r\n").ok_or("the answer is not HTTP")?;
     let status = head.lines().next().unwrap_or_default();
-    if status.contains(" 200 ") { Ok(body.to_owned()) } else { Err(format!("the answer is `{status}`").into()) }
+    if status.contains(" 200 ") {
+        Ok(body.to_owned())
+    } else {
+        Err(format!("the answer is `{status}`").into())
+    }
 }

@@ -1,1 +1,463 @@
-pub(crate) fn command(_: &str) -> crate::Outcome { Ok(()) }
+//! Every test: those of the crates, and those of the two commands from outside.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::conformance::SETS;
+use crate::quickstart::{
+    ARCHIVE, IMAGE_CONFIGURATION, KEY, LAYOUT, PACKAGE_CONFIGURATION, REPOSITORY, TAG, public,
+};
+use crate::tools::{At as _, BUBBLEWRAP, Binaries, exists, is_root, printed, require, run};
+use crate::{Outcome, root, run_image};
+
+/// What a check came to.
+enum Verdict {
+    Passed,
+    /// It could not be made here, and why.
+    Skipped(String),
+}
+
+type Check = fn(&World) -> Outcome<Verdict>;
+
+const CHECKS: [(&str, Check); 8] = [
+    (
+        "the image is the same in another directory, time zone and umask",
+        same_image_twice,
+    ),
+    ("the image runs in runc", image_runs_in_runc),
+    (
+        "apk-tools installs the package from the repository",
+        apk_installs_the_package,
+    ),
+    ("a wrong field is shown with file and line", wrong_field_is_shown),
+    ("a missing package is named", missing_package_is_named),
+    (
+        "tampered and untrusted repositories are refused by name",
+        tampering_is_refused,
+    ),
+    ("a kill leaves nothing half-written", kill_leaves_nothing),
+    (
+        "a full disk is an error and leaves nothing",
+        full_disk_leaves_nothing,
+    ),
+];
+
+/// Runs the tests of the crates, then the checks whose name contains `name`.
+pub(crate) fn command(name: &str) -> Outcome {
+    require(&[BUBBLEWRAP])?;
+    if name.is_empty() {
+        run(Command::new("cargo")
+            .args(["test", "--workspace", "--locked", "--quiet"])
+            .current_dir(root()))?;
+    }
+    let world = World::make()?;
+    let mut failed = 0;
+    for (title, check) in CHECKS.iter().filter(|(title, _)| title.contains(name)) {
+        let start = Instant::now();
+        let outcome = check(&world);
+        let took = cli_support::time(start.elapsed());
+        match outcome {
+            Ok(Verdict::Passed) => println!("ok       {title} ({took})"),
+            Ok(Verdict::Skipped(reason)) => println!("skipped  {title}: {reason}"),
+            Err(error) => {
+                println!("FAILED   {title}: {error}");
+                failed += 1;
+            }
+        }
+    }
+    if failed == 0 {
+        Ok(())
+    } else {
+        Err(format!("{failed} of the checks failed").into())
+    }
+}
+
+/// The quickstart's result, which the checks look at.
+struct World {
+    binaries: Binaries,
+    directory: tempfile::TempDir,
+    digest: String,
+}
+
+impl World {
+    fn make() -> Outcome<Self> {
+        let directory = tempfile::tempdir()?;
+        let digest = quickstart(&directory.path().join("first"), "umask 022", "UTC")?;
+        Ok(Self {
+            binaries: Binaries::build()?,
+            directory,
+            digest,
+        })
+    }
+
+    fn first(&self, name: &str) -> PathBuf {
+        self.directory.path().join("first").join(name)
+    }
+
+    /// A new directory for one check.
+    fn scratch(&self, name: &str) -> Outcome<PathBuf> {
+        let path = self.directory.path().join(name);
+        fs::create_dir(&path).at(&path)?;
+        Ok(path)
+    }
+
+    /// `apko build` of a configuration with a repository and the key; SBOMs go to the directory of the output.
+    fn apko(&self, configuration: &Path, repository: &Path, output: &Path) -> Command {
+        let mut apko = Command::new(&self.binaries.apko);
+        apko.arg("build").arg(configuration).arg(TAG).arg(output).args([
+            "--arch",
+            "host",
+            "--quiet",
+            "--sbom=false",
+        ]);
+        apko.arg("--keyring-append").arg(public(&self.first(KEY)));
+        apko.arg("--build-repository-append")
+            .arg(repository)
+            .current_dir(root());
+        apko
+    }
+
+    fn melange(&self, out: &Path) -> Command {
+        let mut melange = Command::new(&self.binaries.melange);
+        melange
+            .args([
+                "build",
+                PACKAGE_CONFIGURATION,
+                "--arch",
+                "host",
+                "--quiet",
+                "--out-dir",
+            ])
+            .arg(out);
+        melange
+            .arg("--signing-key")
+            .arg(self.first(KEY))
+            .arg("--keyring-append")
+            .arg(public(&self.first(KEY)));
+        melange
+            .arg("--repository-append")
+            .arg(self.first(REPOSITORY))
+            .current_dir(root());
+        melange
+    }
+}
+
+/// Runs the quickstart as a person would, and takes the digest from what it prints.
+fn quickstart(directory: &Path, before: &str, time_zone: &str) -> Outcome<String> {
+    let this = std::env::current_exe()?;
+    let script = format!("{before}; exec \"$0\" quickstart \"$1\"");
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &script])
+        .arg(this)
+        .arg(directory)
+        .env("TZ", time_zone)
+        .current_dir(root());
+    let said = printed(&mut shell)?;
+    let line = said
+        .lines()
+        .find_map(|line| line.strip_prefix("digest"))
+        .ok_or("the quickstart printed no digest")?;
+    if !said.contains("hello from hello-http 1.0.0-r0") {
+        return Err(format!("the container did not answer:\n{said}").into());
+    }
+    Ok(line.trim().to_owned())
+}
+
+/// Fails unless a command failed with a status and said all of `words`.
+fn expect_failure(output: &Output, status: i32, words: &[&str]) -> Outcome {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let missing = words.iter().find(|word| !said.contains(*word));
+    match (output.status.code(), missing) {
+        (Some(code), None) if code == status => Ok(()),
+        (code, _) => Err(format!("expected status {status} and {words:?}, got {code:?} and:\n{said}").into()),
+    }
+}
+
+fn expect_absent(path: &Path) -> Outcome {
+    if path.exists() {
+        Err(format!("{} was left behind", path.display()).into())
+    } else {
+        Ok(())
+    }
+}
+
+fn same_image_twice(world: &World) -> Outcome<Verdict> {
+    let second = world.scratch("second")?;
+    for name in [KEY.to_owned(), format!("{KEY}.pub")] {
+        fs::copy(world.first(&name), second.join(&name)).at(&second)?;
+    }
+    let digest = quickstart(&second, "umask 077", "Asia/Tokyo")?;
+    if digest != world.digest {
+        return Err(format!("{} became {digest}", world.digest).into());
+    }
+    Ok(Verdict::Passed)
+}
+
+fn image_runs_in_runc(world: &World) -> Outcome<Verdict> {
+    if !is_root() {
+        return Ok(Verdict::Skipped("runc needs root here".to_owned()));
+    }
+    require(&[("umoci", "umoci"), ("runc", "runc")])?;
+    let directory = world.directory.path().join("runc");
+    let answer = run_image::in_runc(&world.first(LAYOUT), &directory, run_image::free_port()?)?;
+    if !answer.contains("hello from hello-http") {
+        return Err(format!("the container answered `{answer}`").into());
+    }
+    Ok(Verdict::Passed)
+}
+
+/// The apk-tools client lies as a package in the conformance sets: an image of it is the client's root.
+fn apk_installs_the_package(world: &World) -> Outcome<Verdict> {
+    let sets = root().join(SETS).join("image");
+    if !sets.is_dir() || std::env::consts::ARCH != "x86_64" {
+        return Ok(Verdict::Skipped(format!(
+            "{SETS} is not here, or this is no x86_64"
+        )));
+    }
+    let scratch = world.scratch("client")?;
+    let configuration = scratch.join("apko.yaml");
+    let text = format!(
+        "contents:\n  keyring: [{sets}/keys/lab.rsa.pub]\n  repositories: [{sets}/repos/alpine]\n  packages: [alpine-baselayout, busybox, apk-tools]\n",
+        sets = sets.display()
+    );
+    fs::write(&configuration, text).at(&configuration)?;
+    let layout = scratch.join("layout");
+    fs::create_dir(&layout).at(&layout)?;
+    printed(&mut world.apko(&configuration, &world.first(REPOSITORY), &layout))?;
+    let client = scratch.join("root");
+    run_image::unpack(&layout, &client)?;
+    let key = public(&world.first(KEY));
+    fs::copy(&key, client.join("etc/apk/keys").join(format!("{KEY}.pub"))).at(&key)?;
+    let mut bwrap = Command::new("bwrap");
+    bwrap
+        .args([
+            "--unshare-user",
+            "--unshare-net",
+            "--uid",
+            "0",
+            "--gid",
+            "0",
+            "--bind",
+        ])
+        .arg(&client)
+        .arg("/");
+    bwrap
+        .arg("--ro-bind")
+        .arg(world.first(REPOSITORY))
+        .arg("/mnt")
+        .args(["--proc", "/proc", "--dev", "/dev"]);
+    bwrap.args(["--clearenv", "--setenv", "PATH", "/usr/bin:/usr/sbin:/bin:/sbin"]);
+    bwrap.args([
+        "apk",
+        "add",
+        "--repositories-file",
+        "/dev/null",
+        "--repository",
+        "/mnt",
+        "hello-http",
+        "hello-http-doc",
+    ]);
+    let said = printed(&mut bwrap)?;
+    for file in ["usr/bin/hello-http", "usr/share/doc/hello-http/README"] {
+        if !client.join(file).is_file() {
+            return Err(format!("apk did not install {file}:\n{said}").into());
+        }
+    }
+    Ok(Verdict::Passed)
+}
+
+fn wrong_field_is_shown(world: &World) -> Outcome<Verdict> {
+    let scratch = world.scratch("wrong-field")?;
+    let configuration = scratch.join("web.yaml");
+    fs::write(
+        &configuration,
+        "contents:\n  packages: [hello-http]\nentrypont:\n  command: x\n",
+    )?;
+    let output = scratch.join("web.tar");
+    let result = world
+        .apko(&configuration, &world.first(REPOSITORY), &output)
+        .output()?;
+    expect_failure(
+        &result,
+        2,
+        &["web.yaml:3:1", "entrypont", "did you mean `entrypoint`?"],
+    )?;
+    expect_absent(&output)?;
+    let recipe = scratch.join("melange.yaml");
+    fs::write(
+        &recipe,
+        "package:\n  name: a\n  version: 1\n  epoch: 0\n  descripton: x\n",
+    )?;
+    let result = Command::new(&world.binaries.melange)
+        .arg("build")
+        .arg(&recipe)
+        .args(["--arch", "host"])
+        .output()?;
+    expect_failure(
+        &result,
+        2,
+        &["melange.yaml:5:3", "descripton", "did you mean `description`?"],
+    )?;
+    Ok(Verdict::Passed)
+}
+
+fn missing_package_is_named(world: &World) -> Outcome<Verdict> {
+    let scratch = world.scratch("missing")?;
+    let configuration = scratch.join("web.yaml");
+    fs::write(&configuration, "contents: {packages: [no-such-package]}\n")?;
+    let output = scratch.join("web.tar");
+    let result = world
+        .apko(&configuration, &world.first(REPOSITORY), &output)
+        .output()?;
+    expect_failure(&result, 1, &["no-such-package"])?;
+    expect_absent(&output)?;
+    Ok(Verdict::Passed)
+}
+
+fn tampering_is_refused(world: &World) -> Outcome<Verdict> {
+    let scratch = world.scratch("tampered")?;
+    let configuration = root().join(IMAGE_CONFIGURATION);
+    let copy = |name: &str| -> Outcome<PathBuf> {
+        let copy = scratch.join(name);
+        run(Command::new("cp")
+            .arg("--recursive")
+            .arg(world.first(REPOSITORY))
+            .arg(&copy))?;
+        Ok(copy.join(arch_directory(&copy)?))
+    };
+    let output = scratch.join("web.tar");
+    let package = copy("package")?.join("hello-http-1.0.0-r0.apk");
+    let mut bytes = fs::read(&package).at(&package)?;
+    let end = bytes.len() - 30;
+    bytes[end] ^= 1;
+    fs::write(&package, bytes)?;
+    let result = world
+        .apko(&configuration, &scratch.join("package"), &output)
+        .output()?;
+    expect_failure(&result, 1, &["hello-http-1.0.0-r0.apk"])?;
+
+    let index = copy("index")?.join("APKINDEX.tar.gz");
+    let mut bytes = fs::read(&index).at(&index)?;
+    let end = bytes.len() - 30;
+    bytes[end] ^= 1;
+    fs::write(&index, bytes)?;
+    let result = world
+        .apko(&configuration, &scratch.join("index"), &output)
+        .output()?;
+    expect_failure(&result, 1, &["APKINDEX.tar.gz", "signature"])?;
+    expect_absent(&output)?;
+    Ok(Verdict::Passed)
+}
+
+/// The name of the only directory in a repository.
+fn arch_directory(repository: &Path) -> Outcome<std::ffi::OsString> {
+    let mut entries = fs::read_dir(repository).at(repository)?;
+    let entry = entries
+        .next()
+        .ok_or_else(|| format!("{} is empty", repository.display()))??;
+    Ok(entry.file_name())
+}
+
+/// Kills both commands at moments from the first millisecond on, until one run is quick enough to end.
+fn kill_leaves_nothing(world: &World) -> Outcome<Verdict> {
+    let scratch = world.scratch("kill")?;
+    let configuration = root().join(IMAGE_CONFIGURATION);
+    let output = scratch.join("web.tar");
+    let out = scratch.join("packages");
+    for milliseconds in [1, 3, 6, 10, 15, 25, 40, 60, 90, 140] {
+        let patience = Duration::from_millis(milliseconds);
+        if killed_after(
+            &mut world.apko(&configuration, &world.first(REPOSITORY), &output),
+            patience,
+        )? {
+            expect_absent(&output)?;
+        } else {
+            run(Command::new("tar")
+                .arg("--list")
+                .arg("--file")
+                .arg(&output)
+                .stdout(Stdio::null()))?;
+            fs::remove_file(&output).at(&output)?;
+        }
+        killed_after(&mut world.melange(&out), patience)?;
+        whole_packages(&out)?;
+    }
+    Ok(Verdict::Passed)
+}
+
+/// Kills a command after a time; false where it ended before.
+fn killed_after(command: &mut Command, patience: Duration) -> Outcome<bool> {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    std::thread::sleep(patience);
+    let ended = child.try_wait()?.is_some();
+    child.kill()?;
+    child.wait()?;
+    Ok(!ended)
+}
+
+/// Every file that has the name of a package is one.
+fn whole_packages(out: &Path) -> Outcome {
+    let Ok(directories) = fs::read_dir(out) else {
+        return Ok(());
+    };
+    for directory in directories {
+        for file in fs::read_dir(directory?.path())? {
+            let path = file?.path();
+            let is_hidden = path
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+            if !is_hidden && path.extension().is_some_and(|extension| extension == "apk") {
+                let expected = apk_package::Expected::anything("the package");
+                apk_package::open(
+                    fs::read(&path)?.into(),
+                    &expected,
+                    &apk_package::Limits::default(),
+                )
+                .at(&path)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn full_disk_leaves_nothing(world: &World) -> Outcome<Verdict> {
+    if !is_root() || !exists("mount") {
+        return Ok(Verdict::Skipped(
+            "a small file system can be mounted by root only".to_owned(),
+        ));
+    }
+    let disk = world.scratch("disk")?;
+    let mut mount = Command::new("mount");
+    if printed(mount.args(["-t", "tmpfs", "-o", "size=200k", "tmpfs"]).arg(&disk)).is_err() {
+        return Ok(Verdict::Skipped("nothing can be mounted here".to_owned()));
+    }
+    let checked = full_disk(world, &disk);
+    run(Command::new("umount").arg(&disk))?;
+    checked.map(|()| Verdict::Passed)
+}
+
+fn full_disk(world: &World, disk: &Path) -> Outcome {
+    let output = disk.join("web.tar");
+    let result = world
+        .apko(
+            &root().join(IMAGE_CONFIGURATION),
+            &world.first(REPOSITORY),
+            &output,
+        )
+        .output()?;
+    expect_failure(&result, 1, &["No space left on device"])?;
+    expect_absent(&output)?;
+    let whole = fs::metadata(world.first(ARCHIVE))?.len();
+    if whole < 200 * 1024 {
+        return Err("the image is so small that it would fit".into());
+    }
+    let left = fs::read_dir(disk)?.count();
+    if left > 0 {
+        Err(format!("{left} files were left on the disk").into())
+    } else {
+        Ok(())
+    }
+}

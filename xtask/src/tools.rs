@@ -21,8 +21,18 @@ impl Binaries {
     /// Builds them if they are not built yet.
     pub(crate) fn build() -> Outcome<Self> {
         let mut cargo = Command::new("cargo");
-        cargo.args(["build", "--release", "--locked", "--package", "apko-cli", "--package", "melange-cli"]);
-        cargo.args(["--message-format", "json-render-diagnostics"]).current_dir(root());
+        cargo.args([
+            "build",
+            "--release",
+            "--locked",
+            "--package",
+            "apko-cli",
+            "--package",
+            "melange-cli",
+        ]);
+        cargo
+            .args(["--message-format", "json-render-diagnostics"])
+            .current_dir(root());
         let messages = printed(cargo.stderr(Stdio::inherit()))?;
         let executable = |name: &str| -> Outcome<PathBuf> {
             messages
@@ -32,7 +42,10 @@ impl Binaries {
                 .find_map(|message| message["executable"].as_str().map(PathBuf::from))
                 .ok_or_else(|| format!("cargo built no program `{name}`").into())
         };
-        Ok(Self { apko: executable("apko")?, melange: executable("melange")? })
+        Ok(Self {
+            apko: executable("apko")?,
+            melange: executable("melange")?,
+        })
     }
 }
 
@@ -51,7 +64,11 @@ impl<T, E: Display> At<T> for Result<T, E> {
 pub(crate) fn run(command: &mut Command) -> Outcome {
     let name = name(command);
     let status = command.status().map_err(|error| format!("{name}: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{name} ended with {status}").into()) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{name} ended with {status}").into())
+    }
 }
 
 /// Runs a program and gives what it printed to standard output; its standard error is part of an error.
@@ -66,14 +83,21 @@ pub(crate) fn printed(command: &mut Command) -> Outcome<String> {
 }
 
 fn name(command: &Command) -> String {
-    Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned()
+    Path::new(command.get_program())
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// Where a program is in the search path. Debian keeps some that others than root can run in `sbin` too.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let usual = ["/usr/sbin", "/sbin"].map(PathBuf::from);
-    std::env::split_paths(&path).chain(usual).map(|directory| directory.join(program)).find(|path| path.is_file())
+    std::env::split_paths(&path)
+        .chain(usual)
+        .map(|directory| directory.join(program))
+        .find(|path| path.is_file())
 }
 
 /// Whether a program is there.
@@ -84,14 +108,19 @@ pub(crate) fn exists(program: &str) -> bool {
 /// Sees to it that programs are there: as root it installs their Debian packages, else it says what to install.
 /// Each is a program and the package that has it.
 pub(crate) fn require(programs: &[(&str, &str)]) -> Outcome {
-    let missing: Vec<&str> =
-        programs.iter().filter(|(program, _)| !exists(program)).map(|(_, package)| *package).collect();
+    let missing: Vec<&str> = programs
+        .iter()
+        .filter(|(program, _)| !exists(program))
+        .map(|(_, package)| *package)
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
     let list = missing.join(" ");
     if !is_root() || !exists("apt-get") {
-        return Err(format!("this needs programs that are not here; as root, run: apt-get install {list}").into());
+        return Err(
+            format!("this needs programs that are not here; as root, run: apt-get install {list}").into(),
+        );
     }
     eprintln!("installing {list} (apt-get)");
     let install = || {
@@ -105,7 +134,9 @@ pub(crate) fn require(programs: &[(&str, &str)]) -> Outcome {
     }
     match programs.iter().find(|(program, _)| !exists(program)) {
         None => Ok(()),
-        Some((program, package)) => Err(format!("`{program}` is not here though `{package}` is installed").into()),
+        Some((program, package)) => {
+            Err(format!("`{program}` is not here though `{package}` is installed").into())
+        }
     }
 }
 
@@ -132,7 +163,10 @@ pub(crate) fn unpack_deb(package: &str, directory: &Path) -> Outcome<String> {
         .map(|entry| entry.path())
         .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
         .ok_or_else(|| format!("apt-get download {package} left no file"))?;
-    run(Command::new("dpkg-deb").arg("--extract").arg(&file).arg(directory))?;
+    run(Command::new("dpkg-deb")
+        .arg("--extract")
+        .arg(&file)
+        .arg(directory))?;
     let version = printed(Command::new("dpkg-deb").arg("--field").arg(&file).arg("Version"))?;
     std::fs::remove_file(&file).at(&file)?;
     Ok(version.trim().to_owned())
