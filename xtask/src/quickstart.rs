@@ -23,9 +23,11 @@ const CONTAINER: &str = "container";
 /// The image's name and tag.
 pub(crate) const TAG: &str = "hello-http:latest";
 
-/// The examples, as the commands are given them: the paths are part of what is built.
-pub(crate) const PACKAGE_CONFIGURATION: &str = "examples/hello-http/melange.yaml";
-pub(crate) const IMAGE_CONFIGURATION: &str = "examples/hello-http/apko.yaml";
+/// The example, which is copied into the quickstart's directory: paths are part of what is built, so that
+/// commands are run there and all paths are relative to it.
+const EXAMPLE: &str = "examples/hello-http";
+pub(crate) const PACKAGE_CONFIGURATION: &str = "hello-http/melange.yaml";
+pub(crate) const IMAGE_CONFIGURATION: &str = "hello-http/apko.yaml";
 
 /// A file that says whose directory it is; only such a directory is cleared.
 const MARK: &str = ".quickstart";
@@ -42,10 +44,11 @@ pub(crate) fn command(directory: &Path) -> Outcome {
         binaries,
         directory,
     };
+    quickstart.copy_example()?;
     let key = quickstart.key()?;
     quickstart.repository(&Signer::load(&key)?)?;
-    quickstart.package(&key)?;
-    let digest = quickstart.image(&key)?;
+    quickstart.package()?;
+    let digest = quickstart.image()?;
     let answer = quickstart.container()?;
     quickstart.summary(&digest, &answer, start.elapsed());
     Ok(())
@@ -85,23 +88,30 @@ fn prepare(directory: &Path) -> Outcome<PathBuf> {
 }
 
 impl Quickstart {
-    /// Shows a command as a person would type it, and runs it at the top of the workspace.
+    fn copy_example(&self) -> Outcome {
+        for file in [PACKAGE_CONFIGURATION, IMAGE_CONFIGURATION] {
+            let (from, to) = (root().join("examples").join(file), self.path(file));
+            let parent = to.parent().unwrap_or(&self.directory);
+            fs::create_dir_all(parent).at(parent)?;
+            fs::copy(&from, to).at(&from)?;
+        }
+        eprintln!("copied {EXAMPLE} to {}", self.directory.display());
+        Ok(())
+    }
+
+    /// Shows a command as a person would type it, and runs it in the quickstart's directory.
     fn show(&self, command: &mut Command) -> Outcome<String> {
-        let root = root();
         let word = |word: &std::ffi::OsStr| word.to_string_lossy().into_owned();
         let name = Path::new(command.get_program()).file_name().unwrap_or_default();
         let words: Vec<String> = std::iter::once(name)
             .chain(command.get_args())
             .map(word)
             .collect();
-        let line = words.join(" ").replace(&format!("{}/", root.display()), "");
-        eprintln!("\n$ {line}");
-        printed(
-            command
-                .current_dir(root)
-                .env_remove("SOURCE_DATE_EPOCH")
-                .stderr(std::process::Stdio::inherit()),
-        )
+        eprintln!("\n$ {}", words.join(" "));
+        command
+            .current_dir(&self.directory)
+            .env_remove("SOURCE_DATE_EPOCH");
+        printed(command.stderr(std::process::Stdio::inherit()))
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -113,7 +123,7 @@ impl Quickstart {
         let key = self.path(KEY);
         let public = self.path(&format!("{KEY}.pub"));
         if !key.exists() {
-            self.show(Command::new(&self.binaries.melange).arg("keygen").arg(&key))?;
+            self.show(Command::new(&self.binaries.melange).args(["keygen", KEY]))?;
         } else if !public.exists() {
             let pem = fs::read_to_string(&key).at(&key)?;
             fs::write(
@@ -138,39 +148,38 @@ impl Quickstart {
         Ok(())
     }
 
-    fn package(&self, key: &Path) -> Outcome {
-        let repository = self.path(REPOSITORY);
+    fn package(&self) -> Outcome {
         let mut melange = Command::new(&self.binaries.melange);
         melange.args(["build", PACKAGE_CONFIGURATION, "--arch", self.arch.apk_name()]);
-        melange
-            .arg("--signing-key")
-            .arg(key)
-            .arg("--keyring-append")
-            .arg(public(key));
-        melange
-            .arg("--repository-append")
-            .arg(&repository)
-            .arg("--out-dir")
-            .arg(&repository);
+        melange.args(["--signing-key", KEY, "--keyring-append", &format!("{KEY}.pub")]);
+        melange.args(["--repository-append", REPOSITORY, "--out-dir", REPOSITORY]);
         self.show(&mut melange).map(drop)
     }
 
     /// Builds the image as a layout and as an archive. Returns the digest, which is the same for both.
-    fn image(&self, key: &Path) -> Outcome<String> {
+    fn image(&self) -> Outcome<String> {
         let layout = self.path(LAYOUT);
         fs::create_dir(&layout).at(&layout)?;
-        let build = |output: &Path| {
+        let build = |output: &str| {
             let mut apko = Command::new(&self.binaries.apko);
-            apko.args(["build", IMAGE_CONFIGURATION, TAG])
-                .arg(output)
-                .args(["--arch", self.arch.apk_name()]);
-            apko.arg("--keyring-append").arg(public(key));
-            apko.arg("--build-repository-append").arg(self.path(REPOSITORY));
-            apko.arg("--sbom-path").arg(&self.directory);
+            apko.args([
+                "build",
+                IMAGE_CONFIGURATION,
+                TAG,
+                output,
+                "--arch",
+                self.arch.apk_name(),
+            ]);
+            apko.args([
+                "--keyring-append",
+                &format!("{KEY}.pub"),
+                "--build-repository-append",
+                REPOSITORY,
+            ]);
             self.show(&mut apko)
         };
-        let digest = build(&layout)?;
-        let of_archive = build(&self.path(ARCHIVE))?;
+        let digest = build(LAYOUT)?;
+        let of_archive = build(ARCHIVE)?;
         if digest != of_archive {
             return Err(format!("the layout is {digest} but the archive {of_archive}").into());
         }

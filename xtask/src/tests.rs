@@ -319,7 +319,7 @@ fn missing_package_is_named(world: &World) -> Outcome<Verdict> {
 
 fn tampering_is_refused(world: &World) -> Outcome<Verdict> {
     let scratch = world.scratch("tampered")?;
-    let configuration = root().join(IMAGE_CONFIGURATION);
+    let configuration = world.first(IMAGE_CONFIGURATION);
     let copy = |name: &str| -> Outcome<PathBuf> {
         let copy = scratch.join(name);
         run(Command::new("cp")
@@ -364,7 +364,7 @@ fn arch_directory(repository: &Path) -> Outcome<std::ffi::OsString> {
 /// Kills both commands at moments from the first millisecond on, until one run is quick enough to end.
 fn kill_leaves_nothing(world: &World) -> Outcome<Verdict> {
     let scratch = world.scratch("kill")?;
-    let configuration = root().join(IMAGE_CONFIGURATION);
+    let configuration = world.first(IMAGE_CONFIGURATION);
     let output = scratch.join("web.tar");
     let out = scratch.join("packages");
     for milliseconds in [1, 3, 6, 10, 15, 25, 40, 60, 90, 140] {
@@ -443,7 +443,7 @@ fn full_disk(world: &World, disk: &Path) -> Outcome {
     let output = disk.join("web.tar");
     let result = world
         .apko(
-            &root().join(IMAGE_CONFIGURATION),
+            &world.first(IMAGE_CONFIGURATION),
             &world.first(REPOSITORY),
             &output,
         )

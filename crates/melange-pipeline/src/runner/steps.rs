@@ -111,7 +111,7 @@ fn tail(lines: &[String]) -> String {
 ///
 /// Each script runs in a `/bin/sh` of its own with `set -e -o pipefail`, in its working directory, which is made
 /// first, with [`DEFAULT_PATH`] and the variables of the steps around it. This is the Go melange's behaviour, but
-/// that a step without a script starts no shell.
+/// that a step without a script starts no shell, and that the caller's umask has no part in what is built.
 pub fn run_steps(
     session: &mut dyn Session,
     steps: &[Step],
@@ -211,7 +211,7 @@ impl Run<'_> {
 fn script(runs: &str, workdir: &str, trace: bool) -> String {
     let workdir = quote(workdir);
     let trace = if trace { "x" } else { "" };
-    format!("set -e{trace}o pipefail\n[ -d {workdir} ] || mkdir -p {workdir}\ncd {workdir}\n{runs}\nexit 0",)
+    format!("umask 022\nset -e{trace}o pipefail\n[ -d {workdir} ] || mkdir -p {workdir}\ncd {workdir}\n{runs}\nexit 0",)
 }
 
 /// `text` as one word of a shell, whatever it holds.
@@ -286,7 +286,7 @@ mod tests {
         let dir = r"'/home/build/it'\''s here'";
         assert_eq!(
             command.argv[2],
-            format!("set -eo pipefail\n[ -d {dir} ] || mkdir -p {dir}\ncd {dir}\necho hi\nexit 0")
+            format!("umask 022\nset -eo pipefail\n[ -d {dir} ] || mkdir -p {dir}\ncd {dir}\necho hi\nexit 0")
         );
         let environment: Vec<_> = command
             .environment
