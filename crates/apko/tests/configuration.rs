@@ -1,5 +1,7 @@
 //! Configurations: how they are read, laid over each other, written, and what is wrong with them.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::Path;
 

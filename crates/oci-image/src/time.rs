@@ -31,7 +31,9 @@ impl Timestamp {
 impl Timestamp {
     /// Returns the seconds since 1970-01-01T00:00:00Z, rounded down; 0 for a year that cannot be counted.
     pub fn unix_seconds(&self) -> i64 {
-        self.0.parse::<jiff::Timestamp>().map_or(0, |time| time.as_second())
+        self.0
+            .parse::<jiff::Timestamp>()
+            .map_or(0, |time| time.as_second())
     }
 }
 

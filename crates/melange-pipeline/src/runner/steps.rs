@@ -211,7 +211,9 @@ impl Run<'_> {
 fn script(runs: &str, workdir: &str, trace: bool) -> String {
     let workdir = quote(workdir);
     let trace = if trace { "x" } else { "" };
-    format!("umask 022\nset -e{trace}o pipefail\n[ -d {workdir} ] || mkdir -p {workdir}\ncd {workdir}\n{runs}\nexit 0",)
+    format!(
+        "umask 022\nset -e{trace}o pipefail\n[ -d {workdir} ] || mkdir -p {workdir}\ncd {workdir}\n{runs}\nexit 0",
+    )
 }
 
 /// `text` as one word of a shell, whatever it holds.
