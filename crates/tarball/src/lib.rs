@@ -30,7 +30,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 pub use encode::HeaderError;
-pub use read::{Limits, ReadError, read};
+pub use read::{Limits, ReadError, read, read_stream};
 pub use write::{WriteError, Writer};
 
 /// The size of a tar block in bytes.
@@ -112,11 +112,22 @@ impl Header {
     }
 }
 
-/// A member: its header and its content, a reference into the archive it was read from.
+/// A member: its header and its content, which is a reference into the archive it was read from unless it was put
+/// elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct Entry<C = Bytes> {
     /// What it says of itself.
     pub header: Header,
     /// Its content; empty for all but regular files.
-    pub content: Bytes,
+    pub content: C,
+}
+
+impl<C> Entry<C> {
+    /// The same member with its content in another form.
+    pub fn map<D>(self, convert: impl FnOnce(C) -> D) -> Entry<D> {
+        Entry {
+            header: self.header,
+            content: convert(self.content),
+        }
+    }
 }

@@ -1,7 +1,7 @@
-//! Reading archives that are in memory.
+//! Reading archives, in memory or as they come.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, BufRead, Read as _, Take};
 
 use bytes::Bytes;
 
@@ -71,9 +71,144 @@ pub enum ReadError {
 /// Header blocks are read by the `tar` crate. The walk over them is ours because that crate ends a PAX value at
 /// its first line feed, which file capabilities may contain.
 pub fn read(archive: Bytes, limits: &Limits) -> Result<Vec<Entry>, ReadError> {
+    walk(InMemory { archive, at: 0 }, limits)
+}
+
+/// Reads all members of an uncompressed archive as it comes, by the rules of [`read`]. Each regular file's content is
+/// given to `content` together with its header, and what that makes of it stands in the entry. What it leaves unread
+/// is passed over; what is behind the end of the archive is not read.
+///
+/// Errors of the reader and of `content` are the source of [`ReadError::Malformed`].
+pub fn read_stream<R: BufRead, C: Default>(
+    reader: R,
+    limits: &Limits,
+    content: impl FnMut(&Header, &mut Take<&mut R>) -> io::Result<C>,
+) -> Result<Vec<Entry<C>>, ReadError> {
+    let source = Stream {
+        reader,
+        content,
+        ended: false,
+    };
+    walk(source, limits)
+}
+
+/// Where members come from.
+trait Source {
+    /// What a content becomes.
+    type Content: Default;
+
+    /// The next block, `None` at the end.
+    fn block(&mut self) -> io::Result<Option<Bytes>>;
+
+    /// Bytes of metadata, and the padding behind them, which the end of the archive may cut off.
+    fn metadata(&mut self, length: u64) -> io::Result<Bytes>;
+
+    /// A content, and the padding behind it, which the end of the archive may cut off.
+    fn content(&mut self, header: &Header) -> io::Result<Self::Content>;
+}
+
+struct InMemory {
+    archive: Bytes,
+    at: usize,
+}
+
+impl InMemory {
+    fn take(&mut self, length: u64) -> io::Result<Bytes> {
+        let rest = self.archive.len() - self.at;
+        match usize::try_from(length) {
+            Ok(length) if length <= rest => {
+                let taken = self.archive.slice(self.at..self.at + length);
+                self.at = (self.at + length).next_multiple_of(BLOCK).min(self.archive.len());
+                Ok(taken)
+            }
+            _ => Err(too_short(rest as u64, length)),
+        }
+    }
+}
+
+impl Source for InMemory {
+    type Content = Bytes;
+
+    fn block(&mut self) -> io::Result<Option<Bytes>> {
+        match self.at < self.archive.len() {
+            true => self.take(BLOCK as u64).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    fn metadata(&mut self, length: u64) -> io::Result<Bytes> {
+        self.take(length)
+    }
+
+    fn content(&mut self, header: &Header) -> io::Result<Bytes> {
+        self.take(header.size)
+    }
+}
+
+struct Stream<R, F> {
+    reader: R,
+    content: F,
+    /// Whether padding was cut off, so that nothing can follow.
+    ended: bool,
+}
+
+impl<R: BufRead, F> Stream<R, F> {
+    fn skip_padding(&mut self, length: u64) -> io::Result<()> {
+        let padding = length.wrapping_neg() % BLOCK as u64;
+        let skipped = io::copy(&mut (&mut self.reader).take(padding), &mut io::sink())?;
+        self.ended = skipped < padding;
+        Ok(())
+    }
+}
+
+impl<C: Default, R: BufRead, F: FnMut(&Header, &mut Take<&mut R>) -> io::Result<C>> Source for Stream<R, F> {
+    type Content = C;
+
+    fn block(&mut self) -> io::Result<Option<Bytes>> {
+        if self.ended || self.reader.fill_buf()?.is_empty() {
+            return Ok(None);
+        }
+        self.metadata(BLOCK as u64).map(Some)
+    }
+
+    fn metadata(&mut self, length: u64) -> io::Result<Bytes> {
+        let mut bytes = Vec::new();
+        let read = (&mut self.reader).take(length).read_to_end(&mut bytes)? as u64;
+        if read < length {
+            return Err(too_short(read, length));
+        }
+        self.skip_padding(length)?;
+        Ok(bytes.into())
+    }
+
+    fn content(&mut self, header: &Header) -> io::Result<C> {
+        let mut content = (&mut self.reader).take(header.size);
+        let made = (self.content)(header, &mut content)?;
+        io::copy(&mut content, &mut io::sink())?;
+        let rest = content.limit();
+        if rest > 0 {
+            return Err(too_short(header.size - rest, header.size));
+        }
+        self.skip_padding(header.size)?;
+        Ok(made)
+    }
+}
+
+/// The archive ends within something.
+#[derive(Debug, thiserror::Error)]
+#[error("the archive ends {rest} bytes further on, before the next {wanted}")]
+struct TooShort {
+    rest: u64,
+    wanted: u64,
+}
+
+fn too_short(rest: u64, wanted: u64) -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, TooShort { rest, wanted })
+}
+
+fn walk<S: Source>(source: S, limits: &Limits) -> Result<Vec<Entry<S::Content>>, ReadError> {
     let mut walk = Walk {
-        archive,
-        at: 0,
+        source,
         limits,
         entries: Vec::new(),
     };
@@ -97,11 +232,10 @@ pub fn read(archive: Bytes, limits: &Limits) -> Result<Vec<Entry>, ReadError> {
     }
 }
 
-struct Walk<'a> {
-    archive: Bytes,
-    at: usize,
+struct Walk<'a, S: Source> {
+    source: S,
     limits: &'a Limits,
-    entries: Vec<Entry>,
+    entries: Vec<Entry<S::Content>>,
 }
 
 enum Fault {
@@ -129,9 +263,9 @@ struct Extensions {
     records: BTreeMap<String, Vec<u8>>,
 }
 
-impl Walk<'_> {
+impl<S: Source> Walk<'_, S> {
     /// The next member with what precedes it; `None` at the end of the archive.
-    fn member(&mut self) -> Result<Option<Entry>, Fault> {
+    fn member(&mut self) -> Result<Option<Entry<S::Content>>, Fault> {
         let mut extensions = Extensions::default();
         loop {
             let Some(raw) = self.block()? else {
@@ -139,7 +273,7 @@ impl Walk<'_> {
             };
             match raw.entry_type().as_byte() {
                 b'x' => self.records(&raw, &mut extensions)?,
-                b'g' => drop(self.content(&raw, raw.entry_size()?)?),
+                b'g' => drop(self.metadata(&raw, "the size of its PAX records")?),
                 b'L' => extensions.path = Some(self.long_name(&raw, "the length of its path")?),
                 b'K' => extensions.link = Some(self.long_name(&raw, "the length of its link target")?),
                 _ => return self.entry(&raw, extensions).map(Some),
@@ -149,10 +283,9 @@ impl Walk<'_> {
 
     /// The next header block, its checksum tested; `None` at a block of zeroes or the end of the bytes.
     fn block(&mut self) -> Result<Option<tar::Header>, Fault> {
-        if self.at >= self.archive.len() {
+        let Some(block) = self.source.block()? else {
             return Ok(None);
-        }
-        let block = self.take(BLOCK as u64)?;
+        };
         if block.iter().all(|byte| *byte == 0) {
             return Ok(None);
         }
@@ -166,37 +299,6 @@ impl Walk<'_> {
             return Err(io::Error::other("a header does not match its checksum").into());
         }
         Ok(Some(raw))
-    }
-
-    fn take(&mut self, length: u64) -> Result<Bytes, Fault> {
-        let rest = self.archive.len() - self.at;
-        match usize::try_from(length) {
-            Ok(length) if length <= rest => {
-                let taken = self.archive.slice(self.at..self.at + length);
-                self.at += length;
-                Ok(taken)
-            }
-            _ => {
-                let text = format!("the archive ends {rest} bytes further on, before the next {length}");
-                Err(io::Error::new(io::ErrorKind::UnexpectedEof, text).into())
-            }
-        }
-    }
-
-    /// A content and the padding behind it, which the end of the archive may cut off.
-    fn content(&mut self, raw: &tar::Header, size: u64) -> Result<Bytes, Fault> {
-        let content = self.take(size).map_err(|fault| match fault {
-            Fault::Io(error) => {
-                let path = String::from_utf8_lossy(&raw.path_bytes()).into_owned();
-                Fault::Io(io::Error::new(
-                    error.kind(),
-                    format!("`{path}` is cut off: {error}"),
-                ))
-            }
-            fault @ Fault::Read(_) => fault,
-        })?;
-        self.at = self.at.next_multiple_of(BLOCK).min(self.archive.len());
-        Ok(content)
     }
 
     fn long_name(&mut self, raw: &tar::Header, what: &'static str) -> Result<Vec<u8>, Fault> {
@@ -216,7 +318,10 @@ impl Walk<'_> {
             }
             .into());
         }
-        self.content(raw, size)
+        Ok(self
+            .source
+            .metadata(size)
+            .map_err(|error| cut_off(&raw.path_bytes(), error))?)
     }
 
     fn records(&mut self, raw: &tar::Header, extensions: &mut Extensions) -> Result<(), Fault> {
@@ -231,7 +336,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn entry(&mut self, raw: &tar::Header, extensions: Extensions) -> Result<Entry, Fault> {
+    fn entry(&mut self, raw: &tar::Header, extensions: Extensions) -> Result<Entry<S::Content>, Fault> {
         let Extensions {
             path,
             link,
@@ -260,20 +365,27 @@ impl Walk<'_> {
             None => raw.entry_size()?,
             Some(size) => decimal(&size).ok_or_else(|| io::Error::other("a PAX size is not a number"))?,
         };
-        let header = header(raw, kind, path, link, records)?;
-        let content = if kind == Kind::Regular {
-            self.content(raw, size)?
-        } else {
-            Bytes::new()
+        let is_file = kind == Kind::Regular;
+        let header = Header {
+            size: if is_file { size } else { 0 },
+            ..header(raw, kind, path, link, records)?
         };
-        Ok(Entry {
-            header: Header {
-                size: content.len() as u64,
-                ..header
-            },
-            content,
-        })
+        let content = match is_file {
+            true => self.source.content(&header),
+            false => Ok(S::Content::default()),
+        };
+        let content = content.map_err(|error| cut_off(header.path.as_bytes(), error))?;
+        Ok(Entry { header, content })
     }
+}
+
+/// Says whose bytes the end of the archive cut off.
+fn cut_off(path: &[u8], error: io::Error) -> io::Error {
+    if !error.get_ref().is_some_and(|inner| inner.is::<TooShort>()) {
+        return error;
+    }
+    let path = String::from_utf8_lossy(path);
+    io::Error::new(error.kind(), format!("`{path}` is cut off: {error}"))
 }
 
 fn header(

@@ -1,3 +1,5 @@
+use std::io::Read;
+
 use bytes::Bytes;
 use proptest::prelude::*;
 
@@ -261,6 +263,33 @@ fn any_header() -> impl Strategy<Value = Header> {
         )
 }
 
+/// Reads an archive that comes in pieces of a size.
+fn streamed(archive: &[u8], piece: usize) -> Result<Vec<Entry>, ReadError> {
+    let reader = std::io::BufReader::with_capacity(piece, archive);
+    read_stream(reader, &Limits::default(), |_, content| {
+        let mut bytes = Vec::new();
+        content.read_to_end(&mut bytes)?;
+        Ok(bytes.into())
+    })
+}
+
+#[test]
+fn what_is_left_unread_is_passed_over() {
+    let entries = [file("a", &[1; 1000]), file("b", b"second")];
+    let archive = archive(&entries);
+    let read = |_: &Header, content: &mut std::io::Take<&mut &[u8]>| {
+        let mut first = [0; 3];
+        content.read_exact(&mut first)?;
+        Ok(first.to_vec())
+    };
+    let read = read_stream(&archive[..], &Limits::default(), read).unwrap();
+    assert_eq!(
+        (&read[0].content[..], &read[1].content[..]),
+        (&[1; 3][..], &b"sec"[..])
+    );
+    assert_eq!(read[1].header, entries[1].header);
+}
+
 proptest! {
     #[test]
     fn members_read_back_as_written(headers in prop::collection::vec(any_header(), 0..6)) {
@@ -268,7 +297,9 @@ proptest! {
             .into_iter()
             .map(|header| Entry { content: vec![7; header.size as usize].into(), header })
             .collect();
-        prop_assert_eq!(read(archive(&entries), &Limits::default()).unwrap(), entries);
+        let archive = archive(&entries);
+        prop_assert_eq!(&streamed(&archive, 700).unwrap(), &entries);
+        prop_assert_eq!(read(archive, &Limits::default()).unwrap(), entries);
     }
 
     #[test]
@@ -280,6 +311,12 @@ proptest! {
             out.append(&mut bytes);
             bytes = out;
         }
-        let _ = read(bytes.into(), &Limits::default());
+        let at_once = read(bytes.clone().into(), &Limits::default());
+        let streamed = streamed(&bytes, 100);
+        match (at_once, streamed) {
+            (Ok(at_once), Ok(streamed)) => prop_assert_eq!(at_once, streamed),
+            (Err(at_once), Err(streamed)) => prop_assert_eq!(at_once.to_string(), streamed.to_string()),
+            (at_once, streamed) => prop_assert!(false, "{at_once:?} but {streamed:?}"),
+        }
     }
 }
