@@ -51,7 +51,10 @@ pub use error::{PackageError, Problem};
 pub use gzip::{deflate, inflate};
 pub use keyring::{Digest, Keyring, Signature, SignatureError, SignaturePolicy};
 pub use keys::{KeyError, PrivateKey, PublicKey};
-pub use open::{Expected, FILE_CHECKSUM_RECORD, Limits, VerifiedPackage, open, read_info};
+pub use open::{
+    Expected, FILE_CHECKSUM_RECORD, FileCheck, Limits, VerifiedPackage, VerifiedSections, check_members,
+    open, read_info, verify,
+};
 pub use pkginfo::{PkgInfo, PkgInfoError};
 pub use split::{Sections, read_signatures, split};
 pub use write::{

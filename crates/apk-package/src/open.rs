@@ -8,10 +8,10 @@ use apk_types::Checksum;
 use bytes::Bytes;
 use sha1::{Digest as _, Sha1};
 use sha2::Sha256;
-use tarball::{Entry, Kind};
+use tarball::{Entry, Header, Kind};
 
 use crate::gzip::inflate;
-use crate::split::{CONTROL, DATA, signatures, split_and_inflate};
+use crate::split::{CONTROL, DATA, Sections, signatures, split_and_inflate};
 use crate::{Keyring, PackageError, PkgInfo, Problem, Signature};
 
 /// The PAX record with the SHA-1 of a file or of a link's target.
@@ -100,6 +100,31 @@ pub struct VerifiedPackage {
     pub size: u64,
 }
 
+/// A package that is what was expected, its data section compressed as it is.
+#[derive(Clone, Debug)]
+pub struct VerifiedSections {
+    /// Its `.PKGINFO`.
+    pub info: PkgInfo,
+    /// The members of the control section.
+    pub control: Vec<Entry>,
+    /// The checksum of the compressed control section, as indexes have it.
+    pub control_checksum: Checksum,
+    /// The SHA-256 of the compressed data section.
+    pub data_hash: [u8; 32],
+    /// Its signatures, verified only if [`Expected::keyring`] asked for that.
+    pub signatures: Vec<Signature>,
+    /// Where its sections lie.
+    pub sections: Sections,
+    package: Bytes,
+}
+
+impl VerifiedSections {
+    /// The compressed data section: gzip members.
+    pub fn data(&self) -> &[u8] {
+        &self.package[self.sections.data.clone()]
+    }
+}
+
 /// Verifies a package and gives its contents.
 ///
 /// The order is: the control section is compared with the index's checksum and the signature, where `expected`
@@ -110,8 +135,28 @@ pub fn open(
     expected: &Expected<'_>,
     limits: &Limits,
 ) -> Result<VerifiedPackage, PackageError> {
+    let sections = verify(package, expected, limits)?;
+    let data = read_data(sections.data(), limits).map_err(|problem| problem.of(expected.package))?;
+    Ok(VerifiedPackage {
+        size: sections.package.len() as u64,
+        info: sections.info,
+        control: sections.control,
+        data,
+        control_checksum: sections.control_checksum,
+        data_hash: sections.data_hash,
+        signatures: sections.signatures,
+    })
+}
+
+/// Verifies a package as [`open`] does, without inflating its data section. Whoever inflates it is to call
+/// [`check_members`] and [`FileCheck`] for what [`open`] looks at in it.
+pub fn verify(
+    package: Bytes,
+    expected: &Expected<'_>,
+    limits: &Limits,
+) -> Result<VerifiedSections, PackageError> {
     let actual = package.len() as u64;
-    open_named(package, expected, limits).map_err(|problem| {
+    verify_named(package, expected, limits).map_err(|problem| {
         let is_short = expected.size.is_some_and(|size| actual < size);
         let problem = match problem {
             Problem::DataHash { .. } | Problem::Truncated { .. } if is_short => Problem::Short {
@@ -124,11 +169,14 @@ pub fn open(
     })
 }
 
-fn open_named(package: Bytes, expected: &Expected<'_>, limits: &Limits) -> Result<VerifiedPackage, Problem> {
+fn verify_named(
+    package: Bytes,
+    expected: &Expected<'_>,
+    limits: &Limits,
+) -> Result<VerifiedSections, Problem> {
     let control = Control::read(&package, limits)?;
     control.verify(&package, expected)?;
-    let compressed_data = &package[control.data_start..];
-    let data_hash: [u8; 32] = Sha256::digest(compressed_data).into();
+    let data_hash: [u8; 32] = Sha256::digest(&package[control.sections.data.clone()]).into();
     match control.info.data_hash.as_str() {
         "" => return Err(Problem::NoDataHash),
         stated if !stated.eq_ignore_ascii_case(&hex(&data_hash)) => {
@@ -139,15 +187,14 @@ fn open_named(package: Bytes, expected: &Expected<'_>, limits: &Limits) -> Resul
         }
         _ => {}
     }
-    let data = read_data(compressed_data, limits)?;
-    Ok(VerifiedPackage {
+    Ok(VerifiedSections {
         info: control.info,
         control: control.entries,
-        data,
         control_checksum: control.checksum,
         data_hash,
         signatures: control.signatures,
-        size: package.len() as u64,
+        sections: control.sections,
+        package,
     })
 }
 
@@ -157,14 +204,13 @@ pub(crate) struct Control {
     entries: Vec<Entry>,
     checksum: Checksum,
     signatures: Vec<Signature>,
-    pub(crate) range: std::ops::Range<usize>,
-    data_start: usize,
+    pub(crate) sections: Sections,
 }
 
 impl Control {
     pub(crate) fn read(package: &[u8], limits: &Limits) -> Result<Self, Problem> {
         let split = split_and_inflate(package, limits)?;
-        let range = split.sections.control;
+        let range = split.sections.control.clone();
         let entries = read_tar(CONTROL, split.control, limits)?;
         let info = entries.iter().find(|entry| entry.header.path == ".PKGINFO");
         let text = String::from_utf8_lossy(&info.ok_or(Problem::NoPkgInfo)?.content);
@@ -173,8 +219,7 @@ impl Control {
             entries,
             checksum: Checksum::Sha1(Sha1::digest(&package[range.clone()]).into()),
             signatures: signatures(split.signature, limits)?,
-            range,
-            data_start: split.sections.data.start,
+            sections: split.sections,
         })
     }
 
@@ -187,7 +232,7 @@ impl Control {
     }
 
     fn verify(&self, package: &[u8], expected: &Expected<'_>) -> Result<(), Problem> {
-        let compressed = &package[self.range.clone()];
+        let compressed = &package[self.sections.control.clone()];
         if let Some(wanted) = expected.control_checksum {
             let actual = match wanted {
                 Checksum::Sha1(_) => self.checksum,
@@ -218,17 +263,25 @@ fn read_tar(section: &'static str, tar: Vec<u8>, limits: &Limits) -> Result<Vec<
 fn read_data(compressed: &[u8], limits: &Limits) -> Result<Vec<Entry>, Problem> {
     let entries = read_tar(DATA, inflate(DATA, compressed, limits.data)?, limits)?;
     for entry in &entries {
-        check_path(entry)?;
-        check_file(entry)?;
+        if let Some(mut check) = FileCheck::of(&entry.header) {
+            check.update(&entry.content);
+            check.finish()?;
+        }
     }
-    check_links(&entries)?;
+    check_members(&entries)?;
     Ok(entries)
+}
+
+/// Refuses members of a data section that no honest package has: paths and hard links that leave the root, paths that
+/// occur twice, and members inside of a symbolic link that the same package brings.
+pub fn check_members<C>(entries: &[Entry<C>]) -> Result<(), Problem> {
+    entries.iter().try_for_each(|entry| check_path(&entry.header))?;
+    check_links(entries)
 }
 
 /// Refuses a member outside the root and a hard link to something outside. Where symbolic links lead is for the
 /// tree to say that the package is installed into.
-fn check_path(entry: &Entry) -> Result<(), Problem> {
-    let header = &entry.header;
+fn check_path(header: &Header) -> Result<(), Problem> {
     let unsafe_member = |reason| {
         Err(Problem::UnsafeMember {
             member: header.path.clone(),
@@ -265,7 +318,7 @@ fn escape(path: &str) -> Option<Escape> {
 
 /// Refuses a path that occurs twice, unless both are directories, and a member inside a symbolic link that the
 /// same package brings.
-fn check_links(entries: &[Entry]) -> Result<(), Problem> {
+fn check_links<C>(entries: &[Entry<C>]) -> Result<(), Problem> {
     let mut files = HashSet::new();
     let mut symlinks = HashSet::new();
     for entry in entries {
@@ -305,27 +358,45 @@ fn normal(path: &str) -> Cow<'_, str> {
     Cow::Owned(parts.join("/"))
 }
 
-/// Compares a regular file with the checksum in its header: hexadecimal digits, or `Q1` and base64.
-fn check_file(entry: &Entry) -> Result<(), Problem> {
-    let Some(stated) = entry.header.pax.get(FILE_CHECKSUM_RECORD) else {
-        return Ok(());
-    };
-    if entry.header.kind != Kind::Regular {
-        return Ok(());
+/// Compares a regular file with the SHA-1 in its header: hexadecimal digits, or `Q1` and base64.
+pub struct FileCheck<'h> {
+    header: &'h Header,
+    stated: &'h [u8],
+    hasher: Sha1,
+}
+
+impl<'h> FileCheck<'h> {
+    /// Starts with a member's header; `None` if it states no checksum.
+    pub fn of(header: &'h Header) -> Option<Self> {
+        let stated = header.pax.get(FILE_CHECKSUM_RECORD)?;
+        (header.kind == Kind::Regular).then(|| Self {
+            header,
+            stated,
+            hasher: Sha1::new(),
+        })
     }
-    let stated = String::from_utf8_lossy(stated);
-    let actual = Checksum::Sha1(Sha1::digest(&entry.content).into());
-    let is_right = match stated.starts_with("Q1") {
-        true => stated.parse() == Ok(actual),
-        false => stated.eq_ignore_ascii_case(&actual.to_hex()),
-    };
-    match is_right {
-        true => Ok(()),
-        false => Err(Problem::FileChecksum {
-            member: entry.header.path.clone(),
-            expected: stated.into_owned(),
-            actual: actual.to_hex(),
-        }),
+
+    /// Takes a part of the content.
+    pub fn update(&mut self, part: &[u8]) {
+        self.hasher.update(part);
+    }
+
+    /// Compares, after the whole content.
+    pub fn finish(self) -> Result<(), Problem> {
+        let stated = String::from_utf8_lossy(self.stated);
+        let actual = Checksum::Sha1(self.hasher.finalize().into());
+        let is_right = match stated.starts_with("Q1") {
+            true => stated.parse() == Ok(actual),
+            false => stated.eq_ignore_ascii_case(&actual.to_hex()),
+        };
+        match is_right {
+            true => Ok(()),
+            false => Err(Problem::FileChecksum {
+                member: self.header.path.clone(),
+                expected: stated.into_owned(),
+                actual: actual.to_hex(),
+            }),
+        }
     }
 }
 

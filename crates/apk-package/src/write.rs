@@ -298,7 +298,7 @@ pub fn sign<'a>(
     limits: &Limits,
 ) -> Result<impl Read + use<'a>, WriteError> {
     let control = Control::read(package, limits).map_err(WriteError::Package)?;
-    let compressed = &package[control.range.clone()];
+    let compressed = &package[control.sections.control.clone()];
     let signature = sign_control(compressed, key, key_name, control.mtime())?;
-    Ok(Cursor::new(signature).chain(&package[control.range.start..]))
+    Ok(Cursor::new(signature).chain(&package[control.sections.control.start..]))
 }
