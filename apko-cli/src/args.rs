@@ -165,6 +165,9 @@ pub(crate) struct Build {
     /// Where to look for files that are not in the working directory
     #[arg(long, value_delimiter = ',', value_name = "DIR")]
     pub(crate) include_paths: Vec<PathBuf>,
+    /// Installs the packages of this lock file, made by `apko lock`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) lockfile: Option<PathBuf>,
     /// Takes indexes whose signature is missing or wrong
     #[arg(long)]
     pub(crate) ignore_signatures: bool,

@@ -6,7 +6,7 @@ use std::{env, fs};
 
 use apk_types::Arch;
 use apko::config::{ImageConfiguration, Loaded, load};
-use apko::{Additions, BuildRequest, Event, Policy, build as build_image, vcs_url};
+use apko::{Additions, BuildRequest, Event, Lockfile, Policy, build as build_image, vcs_url};
 use cli_support::{Steps, size};
 use oci_image::{Tag, Timestamp};
 use tempfile::TempDir;
@@ -15,9 +15,8 @@ use crate::args::{Build, Limits, Sources};
 use crate::failure::{Failure, Outcome};
 
 pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
-    let Loaded {
-        mut configuration, ..
-    } = load(&arguments.config, &arguments.include_paths)?;
+    let loaded = load(&arguments.config, &arguments.include_paths)?;
+    let mut configuration = loaded.configuration.clone();
     add_annotations(&mut configuration, &arguments.annotations)?;
     if arguments.vcs && configuration.vcs_url.is_empty() {
         configuration.vcs_url = probe_vcs(&arguments.config, steps);
@@ -33,11 +32,18 @@ pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
         None => Timestamp::from_unix(0).unwrap_or_default(),
     };
     let archs = archs(&arguments.archs.arch, &configuration)?;
+    let additions = additions(&arguments.sources, &arguments.package_append);
+    let lockfile = match &arguments.lockfile {
+        Some(path) => Some(read_lock(path, &loaded, &additions, &archs)?),
+        None => None,
+    };
     let is_layout = arguments.output.is_dir();
     let spool = Spool::beside(&arguments.output)?;
     let request = BuildRequest {
         configuration: &configuration,
-        additions: &additions(&arguments.sources, &arguments.package_append),
+        additions: &additions,
+        include_paths: &arguments.include_paths,
+        lockfile: lockfile.as_ref(),
         archs: &archs,
         policy: &policy(&arguments.limits, arguments.ignore_signatures),
         tag: &tag,
@@ -63,6 +69,17 @@ pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
         write_file(&directory.join(&sbom.name), &sbom.json)?;
     }
     print(&format!("{}\n", built.index.digest()))
+}
+
+fn read_lock(path: &Path, loaded: &Loaded, additions: &Additions, archs: &[Arch]) -> Outcome<Lockfile> {
+    let lockfile = Lockfile::read(path).map_err(|error| Failure::work(&error))?;
+    lockfile.check(loaded, additions, archs).map_err(|error| {
+        Failure::work(&error).hint(&format!(
+            "\n  {} can be made anew with `apko lock`",
+            path.display()
+        ))
+    })?;
+    Ok(lockfile)
 }
 
 /// A directory for layers until they are moved into the output. It goes when the build ends, with Ctrl-C too.

@@ -35,6 +35,12 @@ impl Failure {
 }
 
 impl Failure {
+    /// The same with more text behind it.
+    pub(crate) fn hint(mut self, text: &str) -> Self {
+        self.text += text;
+        self
+    }
+
     /// The work failed at a file.
     pub(crate) fn at(path: &Path, error: &dyn Error) -> Self {
         Self {

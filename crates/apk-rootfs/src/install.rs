@@ -164,9 +164,9 @@ impl Installation {
         Ok(())
     }
 
-    /// Writes the database, `scripts.tar` and triggers, after the entries of the packages of lower layers, and
-    /// returns the tree with what was installed, in the same order.
-    pub fn finish(self, below: &[InstalledPackage]) -> Result<(Tree, Vec<Installed>), InstallError> {
+    /// Writes the database, `scripts.tar` and triggers, after the entries of the packages of lower layers (see
+    /// [`installed_db::carry_over`]), and returns the tree with what was installed, in the same order.
+    pub fn finish(self, below: &[Installed]) -> Result<(Tree, Vec<Installed>), InstallError> {
         let Self {
             mut tree,
             packages,
@@ -174,7 +174,7 @@ impl Installation {
             mut scripts,
             triggers,
         } = self;
-        let mut database: String = below.iter().map(InstalledPackage::write).collect();
+        let mut database: String = below.iter().map(|one| one.entry.as_str()).collect();
         let mut installed = Vec::with_capacity(packages.len());
         for (index, mut package) in packages.into_iter().enumerate() {
             package

@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 
 use apk_types::{Checksum, Dependency, PackageRecord};
 
+use crate::install::Installed;
+
 /// Where the database lies.
 pub const PATH: &str = "usr/lib/apk/db/installed";
 
@@ -162,6 +164,36 @@ pub fn parse(text: &str) -> Result<Vec<InstalledPackage>, ParseError> {
     }
     packages.extend(reader.package());
     Ok(packages)
+}
+
+/// Reads the database of lower layers, with the entries that the Go apko writes of them into the database of an upper
+/// layer: permissions and checksums of files are lost, and the brackets around `i:` are doubled.
+pub fn carry_over(text: &str) -> Result<Vec<Installed>, ParseError> {
+    let bracketed = text
+        .split("\n\n")
+        .filter(|entry| entry.lines().any(|line| line.starts_with("P:")))
+        .map(|entry| entry.lines().any(|line| line.starts_with("i:[")));
+    let carried = |(package, bracketed): (InstalledPackage, bool)| {
+        let bare = |file: &InstalledFile| InstalledFile {
+            mode: if file.is_directory { 0o755 } else { 0o644 },
+            uid: 0,
+            gid: 0,
+            checksum: None,
+            ..file.clone()
+        };
+        let bare = InstalledPackage {
+            record: package.record.clone(),
+            files: package.files.iter().map(bare).collect(),
+        };
+        let mut entry = bare.write();
+        if bracketed && let Some(at) = entry.find("\ni:[") {
+            let end = entry[at + 1..].find('\n').map_or(entry.len(), |end| at + 1 + end);
+            entry.insert(end, ']');
+            entry.insert(at + 3, '[');
+        }
+        Installed { package, entry }
+    };
+    Ok(parse(text)?.into_iter().zip(bracketed).map(carried).collect())
 }
 
 #[derive(Default)]

@@ -649,3 +649,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_lower_layers_have_is_carried_over_as_by_the_reference() {
+    let database = "P:a\nV:1\ni:[b c]\nF:etc\nM:0:0:0700\nR:x\na:0:42:0640\nZ:Q1/czoE9mjqif//PBxJtLeq/F8sFc=\n\nP:b\nV:2\ni:c\n\n";
+    let carried = apk_rootfs::installed_db::carry_over(database).unwrap();
+    assert!(
+        carried[0].entry.ends_with("F:etc\nR:x\n\n"),
+        "{}",
+        carried[0].entry
+    );
+    assert!(carried[0].entry.contains("\ni:[[b c]]\n"), "{}", carried[0].entry);
+    assert!(carried[1].entry.contains("\ni:[c]\n"), "{}", carried[1].entry);
+    assert_eq!(carried[0].package.files[1].mode, 0o640);
+}

@@ -13,9 +13,12 @@ use oci_image::{
 
 use tarball::Entry;
 
+use crate::base::{Base, BaseError};
 use crate::config::ImageConfiguration;
-use crate::install::{InstallRequest, InstallationError, Root, fetch, install};
-use crate::resolve::{Additions, Policy, Repositories, ResolveError, lock_configurations, sorted, world};
+use crate::install::{FetchedPackage, InstallRequest, InstallationError, Root, fetch, install};
+use crate::lock::{LockError, Lockfile, check_world};
+use crate::plan::{Plan, plan};
+use crate::resolve::{Additions, Policy, ResolveError, sorted, world};
 use crate::sbom::{self, SbomError, SbomFile};
 
 /// What to build.
@@ -25,6 +28,10 @@ pub struct BuildRequest<'a> {
     pub configuration: &'a ImageConfiguration,
     /// What the command line adds.
     pub additions: &'a Additions,
+    /// Where a base image is looked for, if not in the working directory.
+    pub include_paths: &'a [PathBuf],
+    /// The exact packages; without it they are chosen.
+    pub lockfile: Option<&'a Lockfile>,
     /// The architectures to build for.
     pub archs: &'a [Arch],
     /// How careful to be.
@@ -131,6 +138,12 @@ pub enum BuildError {
     /// The SBOM could not be made.
     #[error(transparent)]
     Sbom(#[from] SbomError),
+    /// The lock file cannot be used.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The base image cannot be had.
+    #[error(transparent)]
+    Base(#[from] BaseError),
     /// The configuration asks for what is not there yet.
     #[error("`{0}` in an image configuration is not supported yet")]
     Unsupported(&'static str),
@@ -139,26 +152,10 @@ pub enum BuildError {
 /// Builds an image for each architecture, and the index over them.
 pub fn build(request: &BuildRequest<'_>, watch: &mut dyn FnMut(Event<'_>)) -> Result<Built, BuildError> {
     refuse_unsupported(request.configuration)?;
-    let repositories = Repositories::open(
-        request.configuration,
-        request.additions,
-        request.archs,
-        request.policy,
-    )?;
-    let locked = lock_configurations(
-        request.configuration,
-        request.additions,
-        request.archs,
-        &repositories,
-    )?;
-    let mut resolutions = Vec::new();
-    for (arch, configuration) in &locked {
-        let world = world(configuration, request.additions);
-        resolutions.extend(repositories.resolve(&world, &[*arch], false)?);
-    }
-    let counts: Vec<(Arch, usize)> = resolutions
+    let (repositories, plans) = plan(request)?;
+    let counts: Vec<(Arch, usize)> = plans
         .iter()
-        .map(|one| (one.arch, one.packages.len()))
+        .map(|one| (one.resolution.arch, one.resolution.packages.len()))
         .collect();
     let without_index: Vec<(Arch, String)> = repositories
         .without_index
@@ -172,9 +169,10 @@ pub fn build(request: &BuildRequest<'_>, watch: &mut dyn FnMut(Event<'_>)) -> Re
 
     let (mut images, mut sboms) = (Vec::new(), Vec::new());
     let mut newest = (request.build_date.clone(), request.build_date.unix_seconds());
-    for resolution in &resolutions {
-        let arch = resolution.arch;
-        let packages = fetch(resolution, repositories.trust())?;
+    for plan in plans {
+        let arch = plan.resolution.arch;
+        let packages = fetch(&plan.resolution, repositories.trust())?;
+        check_lock(request, &plan, &packages)?;
         let bytes = packages.iter().map(|package| package.file.len() as u64).sum();
         watch(Event::Fetched {
             arch,
@@ -182,12 +180,12 @@ pub fn build(request: &BuildRequest<'_>, watch: &mut dyn FnMut(Event<'_>)) -> Re
             bytes,
         });
 
-        let configuration = &locked[&arch];
         let install_request = InstallRequest {
-            configuration,
+            configuration: &plan.configuration,
             arch,
             repositories: &repositories,
-            world: &world(configuration, request.additions),
+            world: &plan.world,
+            below: plan.base.as_ref().map_or(&[], |base| &base.installed),
             listed_repositories: &request.additions.repositories,
             source_date_epoch: request.source_date_epoch,
             build_date: request.build_date.unix_seconds(),
@@ -202,7 +200,7 @@ pub fn build(request: &BuildRequest<'_>, watch: &mut dyn FnMut(Event<'_>)) -> Re
             compressed: layers.iter().map(|(layer, _)| layer.descriptor.size).sum(),
         });
         let spec = image_spec(&root.configuration, arch, created.clone())?;
-        let image = Image::new(&spec, layers, None)?;
+        let image = Image::new(&spec, layers, plan.base.map(|base| base.image))?;
         if request.sboms {
             let (file, warnings) =
                 sbom::image(&root, arch, &image, request.tag, &created, request.configuration)?;
@@ -228,11 +226,29 @@ pub fn build(request: &BuildRequest<'_>, watch: &mut dyn FnMut(Event<'_>)) -> Re
     Ok(Built { index, sboms })
 }
 
+/// Packages from a lock file must be those locked, and be what is asked for.
+fn check_lock(
+    request: &BuildRequest<'_>,
+    plan: &Plan,
+    packages: &[FetchedPackage],
+) -> Result<(), BuildError> {
+    let Some(lockfile) = request.lockfile else {
+        return Ok(());
+    };
+    let arch = plan.resolution.arch;
+    lockfile.verify(arch, packages)?;
+    let asked = world(
+        &request.configuration.clone().with_service_bundle(),
+        request.additions,
+    );
+    let below = plan.base.iter().flat_map(Base::records);
+    let records = packages.iter().map(|package| &package.record);
+    check_world(&asked, arch, records.chain(below))?;
+    Ok(())
+}
+
 fn refuse_unsupported(configuration: &ImageConfiguration) -> Result<(), BuildError> {
-    let asked = [
-        ("contents.baseimage", configuration.contents.baseimage.is_some()),
-        ("format: erofs", configuration.format == "erofs"),
-    ];
+    let asked = [("format: erofs", configuration.format == "erofs")];
     match asked.into_iter().find(|(_, asked)| *asked) {
         Some((key, _)) => Err(BuildError::Unsupported(key)),
         None => Ok(()),

@@ -57,6 +57,7 @@ pub fn environment(
         arch,
         repositories: &repositories,
         world: &world,
+        below: &[],
         listed_repositories: &additions.repositories,
         source_date_epoch: None,
         build_date: 0,

@@ -135,6 +135,8 @@ pub struct InstallRequest<'a> {
     pub repositories: &'a Repositories,
     /// The world to write down, and the repositories that the image lists.
     pub world: &'a [String],
+    /// What is installed in lower layers.
+    pub below: &'a [Installed],
     /// Repositories from the command line that the image lists too.
     pub listed_repositories: &'a Vec<String>,
     /// The time of the image, whatever is in it, in seconds since 1970.
@@ -155,8 +157,19 @@ pub fn install(request: &InstallRequest<'_>, packages: &[FetchedPackage]) -> Res
     apk_rootfs::write_world(&mut tree, request.world)?;
 
     let (mut tree, packages) = install_packages(tree, request, packages)?;
-    apk_rootfs::link_database(&mut tree, false)?;
-    let records: Vec<InstalledPackage> = packages.iter().map(|one| one.package.clone()).collect();
+    let records: Vec<InstalledPackage> = request
+        .below
+        .iter()
+        .chain(&packages)
+        .map(|one| one.package.clone())
+        .collect();
+    let merged_usr = |one: &InstalledPackage| {
+        one.record
+            .provides
+            .iter()
+            .any(|name| name.as_str() == "merged-lib")
+    };
+    apk_rootfs::link_database(&mut tree, records.iter().any(merged_usr))?;
     let newest = records
         .iter()
         .filter_map(|package| package.record.build_time)
@@ -165,8 +178,11 @@ pub fn install(request: &InstallRequest<'_>, packages: &[FetchedPackage]) -> Res
         .source_date_epoch
         .unwrap_or(request.build_date.max(newest.unwrap_or(i64::MIN)));
 
-    let users = add_accounts(&mut tree, &configuration)?;
-    configuration.accounts.run_as = run_as(&configuration.accounts.run_as, &users)?;
+    // The accounts of a base image are in its own layers, and none can be added to them.
+    if configuration.contents.baseimage.is_none() {
+        let users = add_accounts(&mut tree, &configuration)?;
+        configuration.accounts.run_as = run_as(&configuration.accounts.run_as, &users)?;
+    }
     let mut json = go_json::to_vec(&configuration)?;
     json.push(b'\n');
     tree.write_file("etc/apko.json", json, 0o444)?;
@@ -215,7 +231,7 @@ fn install_packages(
         };
         installation.install(&package, script_time)?;
     }
-    installation.finish(&[])
+    installation.finish(request.below)
 }
 
 /// Adds the certificates and run-time keys of the configuration, and the checksums of the bundles.

@@ -32,6 +32,7 @@
 //!     arch: Arch::X86_64,
 //!     repositories: &repositories,
 //!     world: &world,
+//!     below: &[],
 //!     listed_repositories: &additions.repositories,
 //!     source_date_epoch: None,
 //!     build_date: 0,
@@ -45,23 +46,27 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod base;
 mod build;
 pub mod config;
 mod dot;
 mod guest;
 mod install;
-mod lockfile;
+mod lock;
+mod plan;
 mod resolve;
 mod sbom;
 mod unify;
 mod vcs;
 
+pub use base::{Base, BaseError};
 pub use build::{BuildError, BuildRequest, Built, Event, build, write_layers};
 pub use dot::dot;
 pub use guest::{Environment, LayDownError, environment, lay_down};
 pub use install::{FetchedPackage, InstallRequest, InstallationError, Root, fetch, install};
-pub use lockfile::{
-    LockedConfig, LockedContents, LockedKey, LockedPackage, LockedRepository, LockedSection, Lockfile, lock,
+pub use lock::{
+    LockError, LockedConfig, LockedContents, LockedKey, LockedPackage, LockedRepository, LockedSection,
+    Lockfile, Misfit, lock,
 };
 pub use resolve::{
     Additions, Policy, Repositories, Resolution, ResolveError, ResolvedPackage, lock_configurations, world,

@@ -185,6 +185,12 @@ impl Repositories {
         Ok(())
     }
 
+    /// Adds packages that no index lists, such as those of a base image, as the last repository.
+    pub(crate) fn add(&mut self, arch: Arch, location: Location, packages: Vec<PackageRecord>) {
+        let index = RepositoryIndex { location, packages };
+        self.indexes.entry(arch).or_default().push(index);
+    }
+
     /// The keys by file name, in PEM.
     pub fn keys(&self) -> &BTreeMap<String, String> {
         &self.keys
@@ -319,20 +325,29 @@ pub fn lock_configurations(
         .collect();
     let Locked { by_arch, .. } = unify(&configuration.contents.packages, &resolved)?;
     let lock = |arch: Arch| {
-        let mut locked = ImageConfiguration {
+        let packages = by_arch.get(&arch).cloned().unwrap_or_default();
+        (arch, configuration.locked(additions, arch, packages))
+    };
+    Ok(archs.iter().copied().map(lock).collect())
+}
+
+impl ImageConfiguration {
+    /// The configuration of one architecture with its packages at exact versions, repositories and keys sorted and
+    /// complete.
+    pub(crate) fn locked(&self, additions: &Additions, arch: Arch, packages: Vec<String>) -> Self {
+        let mut locked = Self {
             vcs_url: String::new(),
             include: String::new(),
             archs: vec![arch],
-            ..configuration.clone()
+            ..self.clone()
         };
         let contents = &mut locked.contents;
         contents.build_repositories = sorted([&contents.build_repositories, &additions.build_repositories]);
         contents.repositories = sorted([&contents.repositories, &additions.repositories]);
         contents.keyring = sorted([&contents.keyring, &additions.keys]);
-        contents.packages = by_arch.get(&arch).cloned().unwrap_or_default();
-        (arch, locked.with_service_bundle())
-    };
-    Ok(archs.iter().copied().map(lock).collect())
+        contents.packages = packages;
+        locked.with_service_bundle()
+    }
 }
 
 pub(crate) fn sorted<const N: usize>(lists: [&Vec<String>; N]) -> Vec<String> {

@@ -38,6 +38,8 @@ impl<'a> Case<'a> {
         let request = BuildRequest {
             configuration: &configuration,
             additions: &additions,
+            include_paths: &[],
+            lockfile: None,
             archs: &self.archs,
             policy: &self.policy,
             tag: &"example/image:1".parse().unwrap(),

@@ -54,6 +54,8 @@ pub struct Loaded {
     pub files: Vec<PathBuf>,
     /// The SHA-256 over the files' contents in the order read, which lock files record.
     pub checksum: [u8; 32],
+    /// Where files that the configuration names are looked for, if not in the working directory.
+    pub include_paths: Vec<PathBuf>,
 }
 
 /// Reads a configuration from a file and lays it over what it includes. A relative path that does not exist is
@@ -64,7 +66,7 @@ pub fn load(path: &Path, include_paths: &[PathBuf]) -> Result<Loaded, ConfigErro
     let mut layers = Vec::new();
     let mut next = Some(path.to_owned());
     while let Some(wanted) = next {
-        let found = resolve(&wanted, include_paths);
+        let found = resolve_path(&wanted, include_paths);
         if files.contains(&found) {
             files.push(found);
             return Err(ConfigError::Cycle { chain: files });
@@ -96,10 +98,12 @@ pub fn load(path: &Path, include_paths: &[PathBuf]) -> Result<Loaded, ConfigErro
         configuration,
         files,
         checksum: hasher.finalize().into(),
+        include_paths: include_paths.to_vec(),
     })
 }
 
-fn resolve(path: &Path, include_paths: &[PathBuf]) -> PathBuf {
+/// A path as it is where that exists, else below the first include path where it does.
+pub(crate) fn resolve_path(path: &Path, include_paths: &[PathBuf]) -> PathBuf {
     let candidates = include_paths.iter().map(|prefix| prefix.join(path));
     std::iter::once(path.to_owned())
         .chain(candidates)

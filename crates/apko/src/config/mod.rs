@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use apk_types::Arch;
 use serde::{Serialize, Serializer};
 
+pub(crate) use load::resolve_path;
 pub use load::{ConfigError, Loaded, load};
 pub use parse::parse;
 pub use validate::Invalid;

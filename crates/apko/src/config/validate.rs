@@ -80,6 +80,7 @@ impl ImageConfiguration {
             ("environment", !self.environment.is_empty()),
             ("paths", !self.paths.is_empty()),
             ("annotations", !self.annotations.is_empty()),
+            ("layering", self.layering.is_some()),
         ];
         match given.iter().find(|(_, given)| *given) {
             Some((key, _)) => Err(Invalid::WithBaseImage(key)),

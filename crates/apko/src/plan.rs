@@ -1,0 +1,117 @@
+//! What to install for each architecture: chosen anew, or read from a lock file.
+
+use apk_repository::Location;
+use apk_types::{Arch, PackageRecord};
+
+use crate::base::{Base, Bases};
+use crate::build::{BuildError, BuildRequest};
+use crate::config::ImageConfiguration;
+use crate::resolve::{Additions, Repositories, Resolution, ResolveError, lock_configurations, world};
+
+/// What to install for one architecture.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// The configuration with its packages at exact versions.
+    pub(crate) configuration: ImageConfiguration,
+    /// The packages in the order of installation.
+    pub(crate) resolution: Resolution,
+    /// What they are installed upon.
+    pub(crate) base: Option<Base>,
+    /// What the image is said to ask for.
+    pub(crate) world: Vec<String>,
+}
+
+/// Plans all architectures of a build; returns the repositories with their keys too.
+pub(crate) fn plan(request: &BuildRequest<'_>) -> Result<(Repositories, Vec<Plan>), BuildError> {
+    let (configuration, additions) = (request.configuration, request.additions);
+    let mut bases = Base::read_all(configuration, request.include_paths, request.archs)?;
+    // A lock file says where packages are: no index is needed.
+    let read = if request.lockfile.is_some() {
+        &[]
+    } else {
+        request.archs
+    };
+    let mut repositories = Repositories::open(configuration, additions, read, request.policy)?;
+    let mut plans = Vec::new();
+    if request.lockfile.is_none() && bases.is_empty() {
+        for (arch, configuration) in
+            lock_configurations(configuration, additions, request.archs, &repositories)?
+        {
+            let world = world(&configuration, additions);
+            for resolution in repositories.resolve(&world, &[arch], false)? {
+                plans.push(Plan {
+                    configuration: configuration.clone(),
+                    resolution,
+                    base: None,
+                    world: world.clone(),
+                });
+            }
+        }
+        return Ok((repositories, plans));
+    }
+    let resolutions = match request.lockfile {
+        Some(lockfile) => request
+            .archs
+            .iter()
+            .map(|arch| lockfile.resolution(*arch))
+            .collect::<Result<_, _>>()?,
+        None => resolve_with_base(configuration, additions, request.archs, &mut repositories, &bases)?,
+    };
+    for resolution in resolutions {
+        let base = bases.remove(&resolution.arch);
+        let configuration = at_versions(configuration, additions, &resolution);
+        let mut world = world(&configuration, additions);
+        world.extend(base.iter().flat_map(Base::world));
+        plans.push(Plan {
+            configuration,
+            resolution,
+            base,
+            world,
+        });
+    }
+    Ok((repositories, plans))
+}
+
+/// Chooses packages for each architecture on its own, upon its base image: what that has stays as it is and is not
+/// among the result.
+pub(crate) fn resolve_with_base(
+    configuration: &ImageConfiguration,
+    additions: &Additions,
+    archs: &[Arch],
+    repositories: &mut Repositories,
+    bases: &Bases,
+) -> Result<Vec<Resolution>, ResolveError> {
+    let wanted = world(&configuration.clone().with_service_bundle(), additions);
+    let mut resolutions = Vec::new();
+    for arch in archs {
+        let base = bases.get(arch);
+        let mut wanted = wanted.clone();
+        if let Some(base) = base {
+            let records: Vec<PackageRecord> = base.records().cloned().collect();
+            let location: Location = BASE_LOCATION.parse()?;
+            repositories.add(*arch, location, records);
+            wanted.extend(base.world());
+        }
+        for mut resolution in repositories.resolve(&wanted, &[*arch], false)? {
+            let is_new = |name: &str| base.is_none_or(|base| !base.has(name));
+            resolution.packages.retain(|package| is_new(&package.record.name));
+            resolutions.push(resolution);
+        }
+    }
+    Ok(resolutions)
+}
+
+/// What conflicts call the repository of a base image's packages.
+const BASE_LOCATION: &str = "(base-image)";
+
+fn at_versions(
+    configuration: &ImageConfiguration,
+    additions: &Additions,
+    resolution: &Resolution,
+) -> ImageConfiguration {
+    let packages = resolution.packages.iter().map(|package| {
+        let record = &package.record;
+        format!("{}={}", record.name, record.version)
+    });
+    configuration.locked(additions, resolution.arch, packages.collect())
+}
