@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+use crate::rootfs;
+
 /// Builds OCI images out of apk packages.
 ///
 /// Packages are fetched, verified and laid into a file tree; none of their scripts run, so that the same
@@ -37,6 +39,12 @@ pub(crate) enum Command {
     /// Builds an image from a configuration
     #[command(after_help = BUILD_EXAMPLES)]
     Build(Build),
+    /// Builds the file tree of a configuration into a tar archive
+    #[command(name = "build-minirootfs", after_help = rootfs::MINIROOTFS_EXAMPLES)]
+    BuildMinirootfs(rootfs::Rootfs),
+    /// Builds the file tree of a configuration into a cpio archive, as the kernel unpacks it
+    #[command(name = "build-cpio", after_help = rootfs::CPIO_EXAMPLES)]
+    BuildCpio(rootfs::Rootfs),
     /// Writes down the exact packages of a configuration
     #[command(after_help = "Example:\n  apko lock web.yaml            # writes web.lock.json")]
     Lock(Lock),

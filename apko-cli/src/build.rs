@@ -25,12 +25,7 @@ pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
         .tag
         .parse()
         .map_err(|error| Failure::usage(format!("{error}")))?;
-    let build_date = match &arguments.build_date {
-        Some(text) => text
-            .parse()
-            .map_err(|error| Failure::usage(format!("--build-date: {error}")))?,
-        None => Timestamp::from_unix(0).unwrap_or_default(),
-    };
+    let build_date = build_date(arguments.build_date.as_deref())?;
     let archs = archs(&arguments.archs.arch, &configuration)?;
     let additions = additions(&arguments.sources, &arguments.package_append);
     let lockfile = match &arguments.lockfile {
@@ -174,7 +169,7 @@ pub(crate) fn additions(sources: &Sources, packages: &[String]) -> Additions {
     }
 }
 
-fn policy(limits: &Limits, ignore_signatures: bool) -> Policy {
+pub(crate) fn policy(limits: &Limits, ignore_signatures: bool) -> Policy {
     let mut policy = Policy {
         ignore_signatures,
         ..Policy::default()
@@ -210,7 +205,17 @@ fn probe_vcs(config: &Path, steps: &Steps) -> String {
     }
 }
 
-fn source_date_epoch() -> Outcome<Option<i64>> {
+/// The time given, 1970 without one.
+pub(crate) fn build_date(text: Option<&str>) -> Outcome<Timestamp> {
+    match text {
+        Some("") | None => Ok(Timestamp::from_unix(0).unwrap_or_default()),
+        Some(text) => text
+            .parse()
+            .map_err(|error| Failure::usage(format!("--build-date: {error}"))),
+    }
+}
+
+pub(crate) fn source_date_epoch() -> Outcome<Option<i64>> {
     let value = env::var("SOURCE_DATE_EPOCH").ok();
     cli_support::parse_source_date_epoch(value.as_deref()).map_err(Failure::usage)
 }

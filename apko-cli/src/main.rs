@@ -4,6 +4,7 @@ mod args;
 mod build;
 mod failure;
 mod questions;
+mod rootfs;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,8 @@ fn run(cli: Cli) -> Outcome {
     let steps = Steps::new(verbosity);
     match cli.command {
         Command::Build(arguments) => build::build(&arguments, &steps),
+        Command::BuildMinirootfs(arguments) => rootfs::minirootfs(&arguments, &steps),
+        Command::BuildCpio(arguments) => rootfs::cpio(&arguments, &steps),
         Command::Lock(arguments) => questions::lock(&arguments, &steps),
         Command::ShowConfig(arguments) => questions::show_config(&arguments),
         Command::ShowPackages(arguments) => questions::show_packages(&arguments, &steps),

@@ -144,8 +144,8 @@ pub enum BuildError {
     /// The base image cannot be had.
     #[error(transparent)]
     Base(#[from] BaseError),
-    /// The configuration asks for what is not there yet.
-    #[error("`{0}` in an image configuration is not supported yet")]
+    /// The configuration asks for what does not go with what is made of it.
+    #[error("`{0}` in the image configuration cannot be had here")]
     Unsupported(&'static str),
 }
 

@@ -4,7 +4,7 @@
 //! configuration, [`Repositories::open`] the keys and indexes, [`Repositories::resolve`] chooses packages,
 //! [`lock_configurations`] writes them down as exact versions, [`fetch`] verifies the package files, [`install`]
 //! makes the file tree, [`write_layers`] the layers. [`lock`] and [`dot`] answer questions about a configuration;
-//! [`environment`] and [`lay_down`] put a file tree on disk for programs to run in.
+//! [`rootfs`] makes a file tree alone, [`write_cpio`] an archive of it; [`environment`] and [`lay_down`] put a file tree on disk for programs to run in.
 //!
 //! The layers, configurations and SBOMs have the bytes of the Go apko (compressed blobs aside). Repositories are
 //! directories on disk for now. The crate reads no environment variable, knows no terminal, and pushes nothing
@@ -49,18 +49,21 @@
 mod base;
 mod build;
 pub mod config;
+mod cpio;
 mod dot;
 mod guest;
 mod install;
 mod lock;
 mod plan;
 mod resolve;
+mod rootfs;
 mod sbom;
 mod unify;
 mod vcs;
 
 pub use base::{Base, BaseError};
 pub use build::{BuildError, BuildRequest, Built, Event, build, write_layers};
+pub use cpio::write_cpio;
 pub use dot::dot;
 pub use guest::{Environment, LayDownError, environment, lay_down};
 pub use install::{FetchedPackage, InstallRequest, InstallationError, Root, fetch, install};
@@ -71,6 +74,7 @@ pub use lock::{
 pub use resolve::{
     Additions, Policy, Repositories, Resolution, ResolveError, ResolvedPackage, lock_configurations, world,
 };
+pub use rootfs::{RootfsRequest, rootfs};
 pub use sbom::{SbomError, SbomFile};
 pub use unify::{Disagreement, Locked, Resolved, unify};
 pub use vcs::{head_commit, vcs_url};

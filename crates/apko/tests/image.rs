@@ -6,7 +6,10 @@ use std::fs;
 
 use apk_types::{Arch, Dependency};
 use apko::config::{ImageConfiguration, parse};
-use apko::{Additions, BuildError, BuildRequest, Built, Policy, Repositories, build};
+use apko::{
+    Additions, BuildError, BuildRequest, Built, Policy, Repositories, RootfsRequest, build, rootfs,
+    write_cpio,
+};
 use oci_image::Timestamp;
 use testkit::{BUILD_DATE, Package, Repository};
 
@@ -232,4 +235,30 @@ fn install_if_brings_its_package_with_dependencies() {
     assert_eq!(resolve(&["hello"]), ["hello"]);
     // As in the Go apko, one entry of the world must bring all that `install_if` names.
     assert_eq!(resolve(&["all"]), ["all", "docs", "hello", "hello-doc", "reader"]);
+}
+
+#[test]
+fn a_file_tree_alone_says_what_was_asked_for() {
+    let repository = Repository::new("x86_64");
+    repository.publish(&[hello()]);
+    let additions = Additions {
+        keys: vec![repository.key()],
+        repositories: vec![repository.location()],
+        packages: vec!["hello".to_owned()],
+        ..Additions::default()
+    };
+    let request = RootfsRequest {
+        configuration: &parse("{entrypoint: {command: /usr/bin/hello}}").unwrap(),
+        additions: &additions,
+        arch: Arch::X86_64,
+        policy: &Policy::default(),
+        source_date_epoch: None,
+        build_date: 0,
+    };
+    let root = rootfs(&request).unwrap();
+    assert_eq!(root.tree.read("etc/apk/world").unwrap(), "hello\n");
+    assert!(root.tree.read("usr/bin/hello").is_ok());
+    let mut archive = Vec::new();
+    write_cpio(&root.tree, &mut archive).unwrap();
+    assert!(String::from_utf8_lossy(&archive).contains("usr/bin/hello"));
 }
