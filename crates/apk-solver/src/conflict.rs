@@ -49,6 +49,17 @@ pub struct Conflict {
 }
 
 impl Conflict {
+    pub(crate) fn no_combination(world: &[&Dependency]) -> Self {
+        let demand = |entry: &&Dependency| Demand {
+            asker: Asker::World,
+            dependency: (*entry).clone(),
+        };
+        Self {
+            chain: world.iter().take(1).map(demand).collect(),
+            cause: Cause::NoCombination,
+        }
+    }
+
     /// The demand that fails.
     pub fn demand(&self) -> Option<&Demand> {
         self.chain.last()
@@ -79,6 +90,9 @@ pub enum Cause {
     },
     /// The demand's own version is not one that can be read.
     UnreadableVersion,
+    /// No packages satisfy it together with the rest of the request. The choice without going back, which takes
+    /// less exact answers, had no dead end to tell of.
+    NoCombination,
     /// The packages chosen leave the demand unmet.
     Unmet {
         /// The packages chosen that have the name or provide it; for `!name`, the one that breaks the demand.
@@ -125,9 +139,23 @@ pub enum Reason {
     },
 }
 
+/// A text of an index or a request as it may be shown: control characters are escaped.
+pub(crate) fn plain(text: &str) -> impl fmt::Display + '_ {
+    struct Plain<'a>(&'a str);
+    impl fmt::Display for Plain<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.0.chars().try_for_each(|c| match c.is_control() {
+                true => write!(f, "{}", c.escape_default()),
+                false => write!(f, "{c}"),
+            })
+        }
+    }
+    Plain(text)
+}
+
 impl fmt::Display for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.name, self.version)
+        write!(f, "{}-{}", plain(&self.name), plain(&self.version))
     }
 }
 
@@ -142,7 +170,7 @@ impl fmt::Display for Asker {
 
 impl fmt::Display for Demand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} wants {}", self.asker, self.dependency)
+        write!(f, "{} wants {}", self.asker, plain(self.dependency.as_str()))
     }
 }
 
@@ -151,10 +179,10 @@ impl fmt::Display for Reason {
         match self {
             Self::Excluded(demand) => write!(f, "{demand}"),
             Self::VersionMismatch { demand, version } => {
-                write!(f, "{demand}, which {version} does not satisfy")
+                write!(f, "{demand}, which {} does not satisfy", plain(version))
             }
-            Self::NameTaken { by, name } => write!(f, "{by} already provides {name}"),
-            Self::UnreadableVersion(version) => write!(f, "its version {version} cannot be read"),
+            Self::NameTaken { by, name } => write!(f, "{by} already provides {}", plain(name)),
+            Self::UnreadableVersion(version) => write!(f, "its version {} cannot be read", plain(version)),
             Self::AbsentFor(arch) => write!(f, "it does not exist for {arch}"),
             Self::NotPinned { tag } => write!(f, "it is only in @{tag}, which the dependency does not name"),
         }
@@ -173,8 +201,9 @@ impl fmt::Display for Cause {
                 Ok(())
             }
             Self::AlreadyChosen(package) => write!(f, "{package} is already chosen"),
-            Self::Clash { with, name } => write!(f, "{with} is already chosen and has {name} too"),
+            Self::Clash { with, name } => write!(f, "{with} is already chosen and has {} too", plain(name)),
             Self::UnreadableVersion => f.write_str("its version cannot be read"),
+            Self::NoCombination => f.write_str("no packages satisfy it together with the rest"),
             Self::Unmet { chosen } if chosen.is_empty() => f.write_str("nothing chosen provides it"),
             Self::Unmet { chosen } => {
                 f.write_str("chosen:")?;

@@ -32,14 +32,14 @@
 //! let names: Vec<_> = solution.packages.iter().filter_map(|place| universe.get(*place)).map(|p| p.file_name()).collect();
 //! assert_eq!(names, ["musl-1.2.5-r0.apk", "busybox-1.36.1-r1.apk"]);
 //!
-//! let conflict = universe.solve(&[Dependency::lenient("busybox>2")], &Options::default()).unwrap_err();
-//! assert_eq!(conflict.chain.len(), 1);
-//! println!("{conflict}");
-//! # Ok::<(), Box<apk_solver::Conflict>>(())
+//! let error = universe.solve(&[Dependency::lenient("busybox>2")], &Options::default()).unwrap_err();
+//! println!("{error}");
+//! # Ok::<(), apk_solver::SolveError>(())
 //! ```
 
 mod check;
 mod conflict;
+mod error;
 mod go_version;
 mod greedy;
 mod request;
@@ -48,45 +48,77 @@ mod universe;
 
 use apk_types::Dependency;
 
+use search::{LimitReached, Search};
+
 pub use conflict::{Asker, Candidate, Cause, Conflict, Demand, Reason, Rejected};
-pub use request::{Options, Sibling, Solution};
+pub use error::SolveError;
+pub use request::{DEFAULT_STEP_LIMIT, Options, Sibling, Solution, Strategy, UnknownStrategy};
 pub use universe::{PackageRef, Repository, Universe};
 
 impl Universe<'_> {
     /// Chooses the packages for a world, whose entries have no order and count once.
     ///
-    /// The choice is the Go apko's. Where that fails, or breaks a `!name`, a search follows that finds an answer
-    /// wherever there is one; [`Solution::instead_of`] then says where the Go apko's choice ended. `!name` in the
-    /// world keeps out what has or provides the name. The error is that dead end: which demand cannot be met, who
-    /// makes it, and what ruled each of its candidates out.
-    pub fn solve(&self, world: &[Dependency], options: &Options<'_>) -> Result<Solution, Box<Conflict>> {
+    /// By default the choice is the Go apko's. Where that fails, or leaves something unmet, a search follows that
+    /// finds an answer wherever there is one; [`Solution::instead_of`] then says where the Go apko's choice ended.
+    /// `!name` in the world keeps out what has or provides the name. The error is that dead end: which demand
+    /// cannot be met, who makes it, and what ruled each of its candidates out; [`Universe::explain`] says more.
+    pub fn solve(&self, world: &[Dependency], options: &Options<'_>) -> Result<Solution, SolveError> {
         let world = as_set(world);
-        let result = greedy::solve(self, &world, options);
-        let dead_end = match &result {
-            Err(conflict) => (**conflict).clone(),
-            Ok(solution) => match solution.unmet.iter().find(|conflict| conflict.is_exclusion()) {
-                Some(conflict) => conflict.clone(),
-                None => return result,
-            },
+        self.check_tags(&world)?;
+        let greedy = greedy::solve(self, &world, options);
+        let dead_end = match &greedy {
+            Err(conflict) => Some(conflict.clone()),
+            Ok(solution) => solution.unmet.first().cloned().map(Box::new),
         };
-        match search::solve(self, &world, options) {
-            None => result,
-            Some(packages) => Ok(Solution {
-                conflicts: self.conflicts_of(&packages),
-                packages: packages.into_iter().map(|package| self.place(package)).collect(),
-                unmet: Vec::new(),
-                instead_of: Some(Box::new(dead_end)),
+        let is_final = match options.strategy {
+            Strategy::Auto => dead_end.is_none(),
+            Strategy::Greedy => true,
+            Strategy::Complete => false,
+        };
+        if is_final {
+            return greedy.map_err(SolveError::Conflict);
+        }
+        let search = Search {
+            universe: self,
+            world: &world,
+            options,
+            ignored: None,
+        };
+        match (search.solve(), options.strategy) {
+            (Ok(Some(packages)), _) => Ok(self.found(&packages, dead_end)),
+            (Ok(None), Strategy::Complete) => {
+                let conflict = dead_end.unwrap_or_else(|| Box::new(Conflict::no_combination(&world)));
+                Err(SolveError::Conflict(conflict))
+            }
+            (Ok(None), _) => greedy.map_err(SolveError::Conflict),
+            (Err(LimitReached), _) => Err(SolveError::StepLimit {
+                limit: options.step_limit,
+                dead_end,
             }),
         }
     }
 
-    /// Makes the Go apko's choice alone, with its failures.
-    pub fn solve_like_go(
-        &self,
-        world: &[Dependency],
-        options: &Options<'_>,
-    ) -> Result<Solution, Box<Conflict>> {
-        greedy::solve(self, &as_set(world), options)
+    fn found(&self, packages: &[universe::PackageId], instead_of: Option<Box<Conflict>>) -> Solution {
+        Solution {
+            conflicts: self.conflicts_of(packages),
+            packages: packages.iter().map(|package| self.place(*package)).collect(),
+            unmet: Vec::new(),
+            instead_of,
+        }
+    }
+
+    fn check_tags(&self, world: &[&Dependency]) -> Result<(), SolveError> {
+        let mut known: Vec<&str> = self.repositories().iter().filter_map(|one| one.tag).collect();
+        known.sort_unstable();
+        known.dedup();
+        let is_unknown = |entry: &&&Dependency| entry.pin().is_some_and(|tag| !known.contains(&tag));
+        match world.iter().find(is_unknown) {
+            None => Ok(()),
+            Some(entry) => Err(SolveError::UnknownTag {
+                entry: (*entry).clone(),
+                known: known.into_iter().map(str::to_owned).collect(),
+            }),
+        }
     }
 
     /// What packages exclude, without the `!`, each once.

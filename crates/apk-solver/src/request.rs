@@ -1,18 +1,73 @@
 //! What is asked for, and the answer.
 
+use std::str::FromStr;
+
 use apk_types::{Comparator, Dependency};
 
 use crate::go_version::{GoVersion, VersionText};
 use crate::universe::{NameId, PackageId};
 use crate::{Conflict, PackageRef, Universe};
 
-/// What a request states beside the world; the default states nothing.
-#[derive(Clone, Copy, Default)]
+/// What a request states beside the world.
+#[derive(Clone, Copy)]
 pub struct Options<'a> {
     /// The same repositories for the other architectures of an image. Only packages that all of them have, with
-    /// the same name and version, are taken.
+    /// the same name and version, are taken. None by default.
     pub siblings: &'a [Sibling<'a>],
+    /// How to choose; [`Strategy::Auto`] by default.
+    pub strategy: Strategy,
+    /// How many steps (propagations of a decision) the complete search may take before it ends with
+    /// [`SolveError::StepLimit`](crate::SolveError::StepLimit); [`DEFAULT_STEP_LIMIT`] by default. Steps are
+    /// counted, not timed, so that the answer is the same on every machine.
+    pub step_limit: u32,
 }
+
+/// Over ten times what the hardest requests known need, and an end for made-up ones.
+pub const DEFAULT_STEP_LIMIT: u32 = 100_000;
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Self {
+            siblings: &[],
+            strategy: Strategy::default(),
+            step_limit: DEFAULT_STEP_LIMIT,
+        }
+    }
+}
+
+/// How packages are chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Strategy {
+    /// The Go apko's choice and, where that ends without an answer or breaks a `!name`, the complete search.
+    #[default]
+    Auto,
+    /// The Go apko's choice alone, with its failures.
+    Greedy,
+    /// The complete search alone. Its preferences are those of the Go apko for one demand at a time: the highest
+    /// version under the name wanted, which puts a package before others that provide its name in the same
+    /// version, then provider priority, then the package's own version, then the lower name; nothing is taken that
+    /// no demand needs. It goes back on a preference where no answer keeps it. What it does not share is the
+    /// preference for an origin or a version taken before.
+    Complete,
+}
+
+impl FromStr for Strategy {
+    type Err = UnknownStrategy;
+
+    fn from_str(text: &str) -> Result<Self, UnknownStrategy> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "greedy" => Ok(Self::Greedy),
+            "complete" => Ok(Self::Complete),
+            _ => Err(UnknownStrategy(text.to_owned())),
+        }
+    }
+}
+
+/// A text that names no strategy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is none of auto, greedy and complete")]
+pub struct UnknownStrategy(pub String);
 
 /// The packages of another architecture.
 #[derive(Clone, Copy)]

@@ -32,7 +32,7 @@ pub struct PackageRef {
 pub(crate) struct PackageId(u32);
 
 /// A name's number within a universe: names of packages, names provided, and origins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct NameId(u32);
 
 impl PackageId {

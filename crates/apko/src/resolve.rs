@@ -1,11 +1,13 @@
 //! From a configuration to the exact packages of each architecture.
 
+mod solve;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use apk_package::{Keyring, Limits};
 use apk_repository::{Location, LocationError, RepositoryError, Trust, read_index, read_key};
-use apk_solver::{Conflict, Options, Repository, Sibling, Universe};
-use apk_types::{Arch, Dependency, DependencyError, PackageRecord};
+use apk_solver::{Conflict, DEFAULT_STEP_LIMIT, SolveError, Strategy};
+use apk_types::{Arch, DependencyError, PackageRecord};
 
 use crate::config::ImageConfiguration;
 use crate::unify::{Disagreement, Locked, Resolved, unify};
@@ -32,6 +34,10 @@ pub struct Policy {
     pub index_limit: u64,
     /// What a package may hold.
     pub package_limits: Limits,
+    /// How to choose packages.
+    pub strategy: Strategy,
+    /// How many steps the complete search may take.
+    pub step_limit: u32,
 }
 
 impl Default for Policy {
@@ -45,6 +51,8 @@ impl Default for Policy {
             ignore_signatures: false,
             index_limit,
             package_limits,
+            strategy: Strategy::default(),
+            step_limit: DEFAULT_STEP_LIMIT,
         }
     }
 }
@@ -62,13 +70,13 @@ pub enum ResolveError {
     /// A key, an index or a package could not be had.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
-    /// A package is pinned to a tag that no repository has.
-    #[error("`{package}` is pinned to `@{tag}`, but no repository has that tag")]
-    UnknownTag {
-        /// The entry of the world.
-        package: String,
-        /// The tag.
-        tag: String,
+    /// The solver could not begin or not end, such as for a pin to a tag that no repository has.
+    #[error("for {arch}: {source}")]
+    Solver {
+        /// The architecture.
+        arch: Arch,
+        /// What is wrong.
+        source: SolveError,
     },
     /// No set of packages satisfies what is asked for.
     #[error("for {arch}: {conflict}")]
@@ -100,6 +108,8 @@ struct RepositoryIndex {
 pub struct Repositories {
     keys: BTreeMap<String, String>,
     trust: Trust,
+    strategy: Strategy,
+    step_limit: u32,
     indexes: BTreeMap<Arch, Vec<RepositoryIndex>>,
     /// The repositories without an index for an architecture. They are passed over, as a directory that a first
     /// build is still to fill.
@@ -160,6 +170,8 @@ impl Repositories {
         let mut repositories = Self {
             keys,
             trust,
+            strategy: policy.strategy,
+            step_limit: policy.step_limit,
             indexes: BTreeMap::new(),
             without_index: BTreeMap::new(),
         };
@@ -199,108 +211,6 @@ impl Repositories {
     /// Whom packages are trusted to come from.
     pub fn trust(&self) -> &Trust {
         &self.trust
-    }
-
-    /// Chooses the packages for each architecture. With `agreeing` only packages that every architecture has
-    /// count, which is how the Go apko keeps the architectures of an image at the same versions.
-    pub fn resolve(
-        &self,
-        world: &[String],
-        archs: &[Arch],
-        agreeing: bool,
-    ) -> Result<Vec<Resolution>, ResolveError> {
-        let world: Vec<Dependency> = world.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
-        let sources: BTreeMap<Arch, Vec<String>> = archs
-            .iter()
-            .map(|arch| {
-                (
-                    *arch,
-                    self.index(*arch)
-                        .iter()
-                        .map(|one| one.location.directory(*arch))
-                        .collect(),
-                )
-            })
-            .collect();
-        let universes: BTreeMap<Arch, Universe<'_>> = archs
-            .iter()
-            .map(|arch| (*arch, self.universe(*arch, &sources[arch])))
-            .collect();
-        let resolve = |arch: &Arch| {
-            self.check_tags(&world, *arch)?;
-            let siblings: Vec<Sibling<'_>> = universes
-                .iter()
-                .filter(|_| agreeing)
-                .map(|(arch, universe)| Sibling {
-                    arch: arch.apk_name(),
-                    universe,
-                })
-                .collect();
-            let universe = &universes[arch];
-            let solution = universe
-                .solve(&world, &Options { siblings: &siblings })
-                .map_err(|conflict| self.unsolvable(*arch, conflict))?;
-            let place = |place: &apk_solver::PackageRef| ResolvedPackage {
-                record: self.index(*arch)[place.repository].packages[place.package].clone(),
-                location: self.index(*arch)[place.repository].location.clone(),
-            };
-            Ok(Resolution {
-                arch: *arch,
-                packages: solution.packages.iter().map(place).collect(),
-            })
-        };
-        archs.iter().map(resolve).collect()
-    }
-
-    fn index(&self, arch: Arch) -> &[RepositoryIndex] {
-        self.indexes.get(&arch).map_or(&[], Vec::as_slice)
-    }
-
-    fn universe<'a>(&'a self, arch: Arch, sources: &'a [String]) -> Universe<'a> {
-        let repositories: Vec<Repository<'_>> = self
-            .index(arch)
-            .iter()
-            .zip(sources)
-            .map(|(one, source)| Repository {
-                source,
-                tag: one.location.tag(),
-                packages: &one.packages,
-            })
-            .collect();
-        Universe::new(&repositories)
-    }
-
-    fn check_tags(&self, world: &[Dependency], arch: Arch) -> Result<(), ResolveError> {
-        let known: BTreeSet<&str> = self
-            .index(arch)
-            .iter()
-            .filter_map(|one| one.location.tag())
-            .collect();
-        let unknown = world
-            .iter()
-            .find_map(|entry| entry.pin().filter(|tag| !known.contains(tag)).zip(Some(entry)));
-        match unknown {
-            None => Ok(()),
-            Some((tag, entry)) => Err(ResolveError::UnknownTag {
-                package: entry.to_string(),
-                tag: tag.to_owned(),
-            }),
-        }
-    }
-
-    fn unsolvable(&self, arch: Arch, conflict: Box<Conflict>) -> ResolveError {
-        let without_index = self
-            .without_index
-            .get(&arch)
-            .into_iter()
-            .flatten()
-            .map(Location::to_string)
-            .collect();
-        ResolveError::Unsolvable {
-            arch,
-            conflict,
-            without_index,
-        }
     }
 }
 

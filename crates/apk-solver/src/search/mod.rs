@@ -1,65 +1,158 @@
-//! The complete search, for requests that the Go apko's choice does not answer.
+//! The complete search: for requests that the Go apko's choice does not answer, and for telling why there is none.
 
 mod order;
+mod pins;
 mod provider;
 
+use std::collections::HashSet;
+
 use apk_types::Dependency;
-use resolvo::{Problem, Solver};
+use resolvo::{Problem, Solver, UnsolvableOrCancelled};
 
 use crate::check::Chosen;
 use crate::request::Options;
-use crate::universe::{PackageId, Universe};
+use crate::universe::{NameId, PackageId, Universe};
+use pins::Pins;
 use provider::Provider;
 
 /// How often `install_if` may bring packages that bring more; each time costs a search.
 const ROUNDS: usize = 8;
 
-/// Finds packages that satisfy the world, in the order of installation, or `None`.
-///
-/// A result is whole: every dependency met, no conflict, one version of each name.
-pub(crate) fn solve<'s>(
-    universe: &'s Universe<'s>,
-    world: &[&'s Dependency],
-    options: &Options<'s>,
-) -> Option<Vec<PackageId>> {
-    let mut wished: Vec<PackageId> = Vec::new();
-    let mut packages = find(universe, world, options, &wished)?;
-    for _ in 0..ROUNDS {
-        let brought = triggered(universe, &packages, &wished);
-        if brought.is_empty() {
-            break;
-        }
-        wished.extend(brought);
-        packages = find(universe, world, options, &wished)?;
-    }
-    let packages = order::order(universe, world, &packages);
-    is_whole(universe, world, &packages).then_some(packages)
+/// The search took more steps than it may.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LimitReached;
+
+/// What a search does not look at, to find out whether it matters.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ignored<'s> {
+    /// Dependencies of the packages of a name.
+    pub(crate) demands: HashSet<(NameId, &'s str)>,
+    /// Names that only one package may claim.
+    pub(crate) claims: HashSet<NameId>,
 }
 
-fn find<'s>(
-    universe: &'s Universe<'s>,
-    world: &[&'s Dependency],
-    options: &Options<'s>,
-    wished: &[PackageId],
-) -> Option<Vec<PackageId>> {
-    let provider = Provider::new(universe, options);
-    let demands = provider.demands(None, world.iter().copied());
-    let wishes: Vec<_> = wished
-        .iter()
-        .map(|package| provider::solvable(*package))
-        .collect();
-    let problem = Problem::new()
-        .requirements(demands.requirements)
-        .constraints(demands.constrains)
-        .soft_requirements(wishes);
-    let mut solver = Solver::new(provider);
-    let found = solver.solve(problem).ok()?;
-    let mut packages: Vec<_> = found
-        .into_iter()
-        .filter_map(|id| solver.provider().package(id))
-        .collect();
-    packages.sort();
-    Some(packages)
+/// One request.
+pub(crate) struct Search<'r, 's> {
+    pub(crate) universe: &'s Universe<'s>,
+    pub(crate) world: &'r [&'s Dependency],
+    pub(crate) options: &'r Options<'s>,
+    pub(crate) ignored: Option<&'r Ignored<'s>>,
+}
+
+impl<'s> Search<'_, 's> {
+    /// Finds packages that satisfy the world, in the order of installation, or `None` where none do.
+    ///
+    /// A result is whole: every dependency met, no conflict, one version of each name.
+    pub(crate) fn solve(&self) -> Result<Option<Vec<PackageId>>, LimitReached> {
+        let strict = Pins::strict(self.universe);
+        if let Some(packages) = self.solve_with(&strict)? {
+            return Ok(Some(packages));
+        }
+        // What a pinned entry depends on may come from the repositories of its tag, even below packages of others.
+        // The search does not know what will be below what, so that an answer is checked and stray packages barred.
+        let Some(mut pins) = Pins::inherited(self.universe, self.world) else {
+            return Ok(None);
+        };
+        loop {
+            let Some(packages) = self.solve_with(&pins)? else {
+                return Ok(None);
+            };
+            let strays = pins::strays(self.universe, self.world, &packages);
+            if strays.is_empty() {
+                return Ok(Some(packages));
+            }
+            pins.bar(&strays);
+        }
+    }
+
+    /// True where some packages satisfy the world; what `install_if` brings is left out, since it forbids nothing.
+    pub(crate) fn is_solvable(&self) -> Result<bool, LimitReached> {
+        if self.find(&Pins::strict(self.universe), &[], &[])?.is_some() {
+            return Ok(true);
+        }
+        match Pins::inherited(self.universe, self.world) {
+            None => Ok(false),
+            Some(pins) => Ok(self.find(&pins, &[], &[])?.is_some()),
+        }
+    }
+
+    fn solve_with(&self, pins: &Pins<'s>) -> Result<Option<Vec<PackageId>>, LimitReached> {
+        let (universe, world) = (self.universe, self.world);
+        let Some(mut packages) = self.find(pins, &[], &[])? else {
+            return Ok(None);
+        };
+        let mut wished: Vec<PackageId> = Vec::new();
+        for _ in 0..ROUNDS {
+            let brought = triggered(universe, &packages, &wished);
+            if brought.is_empty() {
+                break;
+            }
+            packages = self.with_brought(pins, packages, &wished, &brought)?;
+            wished.extend(brought);
+        }
+        let packages = order::order(universe, world, &packages);
+        Ok(is_whole(universe, world, &packages).then_some(packages))
+    }
+
+    /// Adds those of the packages brought that can be there: all at once or, where that goes wrong, one after the
+    /// other.
+    fn with_brought(
+        &self,
+        pins: &Pins<'s>,
+        mut packages: Vec<PackageId>,
+        wished: &[PackageId],
+        brought: &[PackageId],
+    ) -> Result<Vec<PackageId>, LimitReached> {
+        let all = [wished, brought].concat();
+        if let Some(more) = self.find(pins, &[], &all)?
+            && is_whole(self.universe, self.world, &more)
+        {
+            return Ok(more);
+        }
+        let mut kept: Vec<PackageId> = wished.to_vec();
+        kept.retain(|package| packages.contains(package));
+        for package in brought {
+            kept.push(*package);
+            match self.find(pins, &kept, &[])? {
+                Some(more) => packages = more,
+                None => drop(kept.pop()),
+            }
+        }
+        Ok(packages)
+    }
+
+    fn find(
+        &self,
+        pins: &Pins<'s>,
+        required: &[PackageId],
+        wished: &[PackageId],
+    ) -> Result<Option<Vec<PackageId>>, LimitReached> {
+        let provider = Provider::new(self.universe, self.options, pins, self.ignored);
+        let mut demands = provider.demands(None, self.world.iter().copied());
+        demands
+            .requirements
+            .extend(required.iter().map(|package| provider.exactly(*package)));
+        let wishes: Vec<_> = wished
+            .iter()
+            .map(|package| provider::solvable(*package))
+            .collect();
+        let problem = Problem::new()
+            .requirements(demands.requirements)
+            .constraints(demands.constrains)
+            .soft_requirements(wishes);
+        let mut solver = Solver::new(provider);
+        let found = match solver.solve(problem) {
+            Ok(found) => found,
+            Err(UnsolvableOrCancelled::Unsolvable(_)) => return Ok(None),
+            Err(UnsolvableOrCancelled::Cancelled(_)) => return Err(LimitReached),
+        };
+        let mut packages: Vec<_> = found
+            .into_iter()
+            .filter_map(|id| solver.provider().package(id))
+            .collect();
+        packages.sort();
+        Ok(Some(packages))
+    }
 }
 
 /// The packages whose `install_if` entries all hold, without those whose name is there already or was wished for.

@@ -15,18 +15,19 @@ use resolvo::{
 use crate::check::provides;
 use crate::greedy::Preference;
 use crate::request::{Options, Want};
+use crate::search::Ignored;
+use crate::search::pins::Pins;
 use crate::universe::{self, PackageId, Universe};
-
-/// After so many steps the search gives up: enough for any real request, and an end for made-up ones.
-const STEPS: u32 = 2_000_000;
 
 /// The packages, and for each name that several of them claim one more name whose candidates stand for the claims.
 ///
 /// A package needs its claim, and of the candidates of a name only one is taken: so no two packages share a name,
 /// except those that provide it without a version, which share one claim.
-pub(super) struct Provider<'s> {
+pub(super) struct Provider<'r, 's> {
     universe: &'s Universe<'s>,
-    options: Options<'s>,
+    options: &'r Options<'s>,
+    pins: &'r Pins<'s>,
+    ignored: Option<&'r Ignored<'s>>,
     /// Names with the candidates that are acceptable.
     sets: RefCell<Vec<(NameId, Vec<SolvableId>)>>,
     unions: RefCell<Vec<Vec<VersionSetId>>>,
@@ -47,11 +48,18 @@ fn package_name(name: universe::NameId) -> NameId {
     NameId::from_raw(name.index() as u32)
 }
 
-impl<'s> Provider<'s> {
-    pub(super) fn new(universe: &'s Universe<'s>, options: &Options<'s>) -> Self {
+impl<'r, 's> Provider<'r, 's> {
+    pub(super) fn new(
+        universe: &'s Universe<'s>,
+        options: &'r Options<'s>,
+        pins: &'r Pins<'s>,
+        ignored: Option<&'r Ignored<'s>>,
+    ) -> Self {
         Self {
             universe,
-            options: *options,
+            options,
+            pins,
+            ignored,
             sets: RefCell::default(),
             unions: RefCell::default(),
             claims: RefCell::default(),
@@ -73,6 +81,9 @@ impl<'s> Provider<'s> {
     ) -> KnownDependencies {
         let mut known = KnownDependencies::default();
         for dependency in dependencies {
+            if self.is_ignored(by, dependency) {
+                continue;
+            }
             let want = Want::new(self.universe, dependency);
             if dependency.is_conflict() {
                 known.constrains.extend(self.exclusions(by, &want));
@@ -81,6 +92,21 @@ impl<'s> Provider<'s> {
             }
         }
         known
+    }
+
+    /// That one package is asked for.
+    pub(super) fn exactly(&self, package: PackageId) -> ConditionalRequirement {
+        let name = package_name(self.universe.name(package));
+        self.set(name, vec![solvable(package)]).into()
+    }
+
+    fn is_ignored(&self, by: Option<PackageId>, dependency: &Dependency) -> bool {
+        let ignored = self.ignored.zip(by);
+        ignored.is_some_and(|(ignored, by)| {
+            ignored
+                .demands
+                .contains(&(self.universe.name(by), dependency.as_str()))
+        })
     }
 
     /// `None` where the asker meets its own demand.
@@ -92,12 +118,11 @@ impl<'s> Provider<'s> {
         if by.is_some_and(|by| provides(universe, by, name, want)) {
             return None;
         }
-        let tag = by.map_or(want.dependency.pin(), |by| universe.tag(by));
         let mut left: Vec<_> = universe
             .providers(name)
             .iter()
             .copied()
-            .filter(|id| universe.tag(*id).is_none() || universe.tag(*id) == tag)
+            .filter(|id| self.pins.is_open(by, want.dependency, *id))
             .filter(|id| self.exists_everywhere(*id) && provides(universe, *id, name, want))
             .collect();
         let preference = Preference {
@@ -106,19 +131,12 @@ impl<'s> Provider<'s> {
             tag: want.dependency.pin(),
             seen: None,
         };
-        let mut sets: Vec<(NameId, Vec<SolvableId>)> = Vec::new();
+        // The solver orders the candidates of a set by a rule of the package's own name. A set for each keeps ours.
+        let mut sets = Vec::with_capacity(left.len());
         while let Some(best) = preference.best(&left) {
             left.retain(|id| *id != best);
-            let own = package_name(universe.name(best));
-            match sets.iter_mut().find(|(name, _)| *name == own) {
-                Some((_, accepted)) => accepted.push(solvable(best)),
-                None => sets.push((own, vec![solvable(best)])),
-            }
+            sets.push(self.set(package_name(universe.name(best)), vec![solvable(best)]));
         }
-        let mut sets: Vec<_> = sets
-            .into_iter()
-            .map(|(name, accepted)| self.set(name, accepted))
-            .collect();
         Some(match sets.len() {
             0 => self.set(self.no_name(), Vec::new()).into(),
             1 => sets.remove(0).into(),
@@ -185,14 +203,9 @@ impl<'s> Provider<'s> {
 
     /// The claims that a package needs, one for each name that another package claims too.
     fn claims_of(&self, package: PackageId) -> Vec<ConditionalRequirement> {
-        let universe = self.universe;
-        let mut names = vec![universe.name(package)];
-        names.extend_from_slice(universe.provided_names(package));
-        names.sort();
-        names.dedup();
-        names
+        contested_names(self.universe, package)
             .into_iter()
-            .filter(|name| self.is_contested(*name))
+            .filter(|name| self.ignored.is_none_or(|ignored| !ignored.claims.contains(name)))
             .map(|name| {
                 let claim = self.claim(name, package);
                 self.set(self.claim_name(name), vec![claim]).into()
@@ -200,27 +213,12 @@ impl<'s> Provider<'s> {
             .collect()
     }
 
-    /// True where packages of several names have a name or provide it, and not all without a version.
-    fn is_contested(&self, name: universe::NameId) -> bool {
-        let providers = self.universe.providers(name);
-        let mut others = providers
-            .iter()
-            .filter(|id| self.universe.name(**id) != self.universe.name(providers[0]));
-        others.next().is_some() && providers.iter().any(|id| self.has_version(*id, name))
-    }
-
-    fn has_version(&self, package: PackageId, name: universe::NameId) -> bool {
-        let mut provided = self.universe.provides(package);
-        self.universe.name(package) == name
-            || provided.any(|(provided, entry)| provided == name && entry.version().is_some())
-    }
-
     fn claim_name(&self, name: universe::NameId) -> NameId {
         NameId::from_raw((self.universe.name_count() + name.index()) as u32)
     }
 
     fn claim(&self, name: universe::NameId, package: PackageId) -> SolvableId {
-        let claim = (name, self.has_version(package, name).then_some(package));
+        let claim = (name, has_version(self.universe, package, name).then_some(package));
         let mut claims = self.claims.borrow_mut();
         *self.claim_numbers.borrow_mut().entry(claim).or_insert_with(|| {
             claims.push(claim);
@@ -234,8 +232,33 @@ impl<'s> Provider<'s> {
     }
 }
 
+/// The names a package claims that packages of other names claim as well.
+fn contested_names(universe: &Universe<'_>, package: PackageId) -> Vec<universe::NameId> {
+    let mut names = vec![universe.name(package)];
+    names.extend_from_slice(universe.provided_names(package));
+    names.sort();
+    names.dedup();
+    names.retain(|name| is_contested(universe, *name));
+    names
+}
+
+/// True where packages of several names have a name or provide it, and not all without a version.
+fn is_contested(universe: &Universe<'_>, name: universe::NameId) -> bool {
+    let providers = universe.providers(name);
+    let mut others = providers
+        .iter()
+        .filter(|id| universe.name(**id) != universe.name(providers[0]));
+    others.next().is_some() && providers.iter().any(|id| has_version(universe, *id, name))
+}
+
+fn has_version(universe: &Universe<'_>, package: PackageId, name: universe::NameId) -> bool {
+    let mut provided = universe.provides(package);
+    universe.name(package) == name
+        || provided.any(|(provided, entry)| provided == name && entry.version().is_some())
+}
+
 /// What the solver calls things in messages, which are not used: conflicts are told by the Go apko's choice.
-impl Interner for Provider<'_> {
+impl Interner for Provider<'_, '_> {
     type NameId = NameId;
     type SolvableId = SolvableId;
 
@@ -277,7 +300,7 @@ impl Interner for Provider<'_> {
     }
 }
 
-impl DependencyProvider for Provider<'_> {
+impl DependencyProvider for Provider<'_, '_> {
     async fn filter_candidates(
         &self,
         candidates: &[SolvableId],
@@ -352,6 +375,6 @@ impl DependencyProvider for Provider<'_> {
 
     fn should_cancel_with_value(&self) -> Option<Box<dyn Any>> {
         self.steps.set(self.steps.get() + 1);
-        (self.steps.get() > STEPS).then(|| Box::new(()) as Box<dyn Any>)
+        (self.steps.get() > self.options.step_limit).then(|| Box::new(()) as Box<dyn Any>)
     }
 }

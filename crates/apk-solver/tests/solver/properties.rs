@@ -1,6 +1,6 @@
 //! What holds for any universe and any world.
 
-use apk_solver::Asker;
+use apk_solver::{Asker, Options, PackageRef, Solution, SolveError, Strategy as Choice, Universe};
 use apk_types::{Dependency, PackageRecord, Version};
 use proptest::prelude::*;
 
@@ -112,6 +112,27 @@ fn broken<'a>(
     all.find(|(by, entry)| !is_met(by, entry)).map(|(_, entry)| entry)
 }
 
+fn solve(repos: &[Repo], world: &[Dependency], strategy: Choice) -> Result<Solution, SolveError> {
+    let options = Options {
+        strategy,
+        ..Options::default()
+    };
+    Universe::new(&universe::repositories(repos)).solve(world, &options)
+}
+
+fn chosen<'a>(repos: &'a [Repo], solution: &Solution) -> Vec<&'a PackageRecord> {
+    let record = |place: &PackageRef| &repos[place.repository].packages[place.package];
+    solution.packages.iter().map(record).collect()
+}
+
+/// True where no package comes from a tagged repository that nothing is pinned to.
+fn of_pinned_repositories(repos: &[Repo], world: &[Dependency], solution: &Solution) -> bool {
+    solution.packages.iter().all(|place| {
+        let tag = repos[place.repository].tag.as_deref();
+        tag.is_none_or(|tag| world.iter().any(|entry| entry.pin() == Some(tag)))
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
@@ -119,8 +140,7 @@ proptest! {
     fn an_answer_is_whole_or_says_what_is_unmet_or_is_a_conflict(repos in repos(), world in worlds()) {
         match universe::solve(&repos, &[], &world) {
             Ok(solution) => {
-                let chosen: Vec<_> =
-                    solution.packages.iter().map(|place| &repos[place.repository].packages[place.package]).collect();
+                let chosen = chosen(&repos, &solution);
                 let mut names: Vec<_> = chosen.iter().map(|package| &package.name).collect();
                 names.sort();
                 names.dedup();
@@ -128,26 +148,68 @@ proptest! {
                 let fault = broken(&world, &chosen, solution.instead_of.is_none());
                 prop_assert_eq!(fault.is_none(), solution.unmet.is_empty(), "{:?} {:?}", fault, solution.unmet);
             }
-            Err(conflict) => {
+            Err(SolveError::Conflict(conflict)) => {
                 prop_assert_eq!(&conflict.chain[0].asker, &Asker::World);
                 prop_assert!(world.contains(&conflict.chain[0].dependency));
             }
+            Err(SolveError::UnknownTag { entry, known }) => {
+                prop_assert!(world.contains(&entry));
+                prop_assert!(known.is_empty());
+                prop_assert!(repos.iter().all(|repo| repo.tag.is_none()));
+            }
+            Err(error) => prop_assert!(false, "{}", error),
         }
     }
 
     #[test]
-    fn the_complete_search_finds_an_answer_wherever_there_is_one(mut repos in repos(), world in worlds()) {
+    fn what_the_complete_search_refuses_has_no_answer_and_what_it_gives_is_whole(
+        mut repos in repos(),
+        world in worlds(),
+    ) {
         repos.truncate(1);
         repos[0].tag = None;
         repos[0].packages.truncate(9);
+        let world: Vec<_> = world.into_iter().filter(|entry| entry.pin().is_none()).collect();
         let packages = &repos[0].packages;
-        let result = universe::solve(&repos, &[], &world);
+        let result = solve(&repos, &world, Choice::Complete);
         let exists = (0_u32..1 << packages.len()).any(|set| {
             let is_in = |number: &usize| set >> number & 1 == 1;
             let chosen: Vec<_> = (0..packages.len()).filter(is_in).map(|number| &packages[number]).collect();
             may_stand_together(&chosen) && broken(&world, &chosen, false).is_none()
         });
-        prop_assert!(result.is_ok() || !exists, "{}", result.unwrap_err());
+        prop_assert_eq!(result.is_ok(), exists, "{:?}", result);
+        if let Ok(solution) = result {
+            let chosen = chosen(&repos, &solution);
+            prop_assert!(may_stand_together(&chosen));
+            prop_assert_eq!(broken(&world, &chosen, false), None);
+        }
+    }
+
+    #[test]
+    fn where_the_greedy_choice_is_whole_the_complete_search_has_an_answer(repos in repos(), world in worlds()) {
+        let Ok(solution) = solve(&repos, &world, Choice::Greedy) else { return Ok(()) };
+        let picks = chosen(&repos, &solution);
+        let is_valid = may_stand_together(&picks) && broken(&world, &picks, false).is_none();
+        if !is_valid || !of_pinned_repositories(&repos, &world, &solution) {
+            return Ok(());
+        }
+        let result = solve(&repos, &world, Choice::Complete);
+        prop_assert!(result.is_ok(), "{}", result.unwrap_err());
+        prop_assert_eq!(&solve(&repos, &world, Choice::Auto), &Ok(solution));
+    }
+
+    #[test]
+    fn pins_hold(repos in repos(), world in worlds()) {
+        for strategy in [Choice::Auto, Choice::Greedy, Choice::Complete] {
+            let Ok(solution) = solve(&repos, &world, strategy) else { continue };
+            // As in the Go apko, `install_if` brings packages of any repository.
+            let by_install_if = chosen(&repos, &solution).iter().any(|package| !package.install_if.is_empty());
+            let is_known_fault = strategy != Choice::Complete && by_install_if;
+            prop_assert!(
+                is_known_fault || of_pinned_repositories(&repos, &world, &solution),
+                "{:?}: {:?}", strategy, universe::names(&repos, &solution)
+            );
+        }
     }
 
     #[test]

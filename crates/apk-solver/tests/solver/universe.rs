@@ -1,7 +1,7 @@
 //! Universes as text: `repo [@TAG] SOURCE` begins a repository, `NAME=VERSION [LETTER:VALUE]...` is a package of it,
 //! with the letters of an index (`D` depends, `p` provides, `i` install_if, `o` origin, `k` priority), one entry each.
 
-use apk_solver::{Conflict, Options, Repository, Sibling, Solution, Universe};
+use apk_solver::{Options, Repository, Sibling, Solution, SolveError, Universe};
 use apk_types::{Dependency, PackageRecord};
 
 /// A repository with its packages.
@@ -76,11 +76,7 @@ pub(crate) fn repositories(repos: &[Repo]) -> Vec<Repository<'_>> {
 }
 
 /// Solves, for one architecture or, where `sibling` has repositories, with another.
-pub(crate) fn solve(
-    repos: &[Repo],
-    sibling: &[Repo],
-    world: &[Dependency],
-) -> Result<Solution, Box<Conflict>> {
+pub(crate) fn solve(repos: &[Repo], sibling: &[Repo], world: &[Dependency]) -> Result<Solution, SolveError> {
     let other = Universe::new(&repositories(sibling));
     let siblings = [Sibling {
         arch: "other",
@@ -88,6 +84,7 @@ pub(crate) fn solve(
     }];
     let options = Options {
         siblings: if sibling.is_empty() { &[] } else { &siblings },
+        ..Options::default()
     };
     Universe::new(&repositories(repos)).solve(world, &options)
 }
