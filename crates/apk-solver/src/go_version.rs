@@ -165,6 +165,8 @@ impl<'a> GoVersion<'a> {
             Comparator::Greater => self.order(wanted).is_gt(),
             Comparator::GreaterOrEqual => self.order(wanted).is_ge(),
             Comparator::Fuzzy => self.lies_within(wanted),
+            Comparator::LessOrFuzzy => self.order(wanted).is_lt() || self.lies_within(wanted),
+            Comparator::GreaterOrFuzzy => self.order(wanted).is_gt() || self.lies_within(wanted),
             Comparator::Checksum => true,
         }
     }

@@ -12,7 +12,7 @@ pub struct Dependency {
     text: Box<str>,
     name: Range<u32>,
     constraint: Option<(Comparator, Range<u32>)>,
-    pin: Option<u32>,
+    pin: Option<Range<u32>>,
 }
 
 /// How a version must compare with the one in the expression.
@@ -30,6 +30,10 @@ pub enum Comparator {
     GreaterOrEqual,
     /// `~`, `=~` or `~=`: the version itself or any that begins with its parts.
     Fuzzy,
+    /// `<~`: less, or as [`Comparator::Fuzzy`].
+    LessOrFuzzy,
+    /// `>~`: greater, or as [`Comparator::Fuzzy`].
+    GreaterOrFuzzy,
     /// `><`, which apk-tools uses for checksums of local files; no version satisfies it.
     Checksum,
 }
@@ -45,7 +49,8 @@ pub struct DependencyError {
 }
 
 impl Dependency {
-    /// Reads an expression; the pin is what follows `@`.
+    /// Reads an expression; the pin is what follows `@`, which may stand after the name, as apk-tools has it, or at the
+    /// end, as the Go apko has it.
     pub fn parse(text: &str) -> Result<Self, DependencyError> {
         let fail = |reason| {
             Err(DependencyError {
@@ -66,26 +71,31 @@ impl Dependency {
         if name_end == start {
             return fail("it has no name");
         }
-        let operator_end = find(bytes, name_end, |byte| !is_operator(byte));
-        let version_end = find(bytes, operator_end, |byte| byte == b'@');
-        let constraint = match &text[name_end..operator_end] {
+        let operator = find(bytes, name_end, is_operator);
+        let version = find(bytes, operator, |byte| !is_operator(byte));
+        let version_end = find(bytes, version, |byte| byte == b'@');
+        let constraint = match &text[operator..version] {
             "" => None,
             operator => match Comparator::from_operator(operator) {
-                None => return fail("its operator is not one of = < <= > >= ~ =~"),
-                Some(_) if version_end == operator_end => return fail("its operator has no version"),
-                Some(comparator) => Some((comparator, operator_end as u32..version_end as u32)),
+                None => return fail("its operator is not one of = < <= > >= ~ =~ <~ >~"),
+                Some(_) if version_end == version => return fail("its operator has no version"),
+                Some(comparator) => Some((comparator, version as u32..version_end as u32)),
             },
         };
-        // Without an operator the name ended at `@` already.
-        let pin = (version_end < text.len()).then_some(version_end as u32 + 1);
-        if pin.is_some_and(|pin| !is_pin(&text[pin as usize..])) {
+        let pins = [name_end..operator, version_end..text.len()];
+        let mut pins = pins.into_iter().filter(|pin| !pin.is_empty());
+        let pin = pins.next().map(|pin| pin.start + 1..pin.end);
+        if pin.as_ref().is_some_and(|pin| !is_pin(&text[pin.clone()])) {
             return fail("what follows `@` is not the name of a repository");
+        }
+        if pins.next().is_some() {
+            return fail("it is pinned twice");
         }
         Ok(Self {
             text: text.into(),
             name: start as u32..name_end as u32,
             constraint,
-            pin,
+            pin: pin.map(|pin| pin.start as u32..pin.end as u32),
         })
     }
 
@@ -128,7 +138,7 @@ impl Dependency {
 
     /// The tag of the repository it is pinned to.
     pub fn pin(&self) -> Option<&str> {
-        self.pin.map(|start| &self.text[start as usize..])
+        self.pin.as_ref().map(|pin| &self.text[range(pin)])
     }
 
     /// True where `version` satisfies the constraint; the name, `!` and the pin are not looked at. A constraint
@@ -152,6 +162,8 @@ impl Comparator {
             ">" => Self::Greater,
             ">=" => Self::GreaterOrEqual,
             "~" | "=~" | "~=" => Self::Fuzzy,
+            "<~" => Self::LessOrFuzzy,
+            ">~" => Self::GreaterOrFuzzy,
             "><" => Self::Checksum,
             _ => return None,
         })
@@ -166,6 +178,8 @@ impl Comparator {
             Self::Greater => actual > wanted,
             Self::GreaterOrEqual => actual >= wanted,
             Self::Fuzzy => actual.matches_fuzzily(wanted),
+            Self::LessOrFuzzy => actual < wanted || actual.matches_fuzzily(wanted),
+            Self::GreaterOrFuzzy => actual > wanted || actual.matches_fuzzily(wanted),
             Self::Checksum => false,
         }
     }
@@ -223,7 +237,7 @@ mod tests {
             Option<&'a str>,
             bool,
         );
-        let rows: [Row; 9] = [
+        let rows: [Row; 12] = [
             ("busybox", "busybox", None, None, false),
             (
                 "busybox=1.36.1-r29",
@@ -245,6 +259,9 @@ mod tests {
             ("a~1.2", "a", Some((Fuzzy, "1.2")), None, false),
             ("a=~1.2", "a", Some((Fuzzy, "1.2")), None, false),
             ("a~=1.2", "a", Some((Fuzzy, "1.2")), None, false),
+            ("a<~1.2", "a", Some((LessOrFuzzy, "1.2")), None, false),
+            ("a>~1.2", "a", Some((GreaterOrFuzzy, "1.2")), None, false),
+            ("a@edge=1", "a", Some((Equal, "1")), Some("edge"), false),
         ];
         for (text, name, constraint, pin, conflict) in rows {
             let parsed = Dependency::parse(text).unwrap();
@@ -263,7 +280,9 @@ mod tests {
 
     #[test]
     fn what_is_no_expression_is_refused_and_read_leniently_as_a_name() {
-        for text in ["", "!", "=1", "a=", "a==1", "a@", "a@b@c", "a b", "a@b=1"] {
+        for text in [
+            "", "!", "=1", "a=", "a==1", "a@", "a@b@c", "a b", "a@=1", "a@b=1@c",
+        ] {
             assert!(Dependency::parse(text).is_err(), "{text}");
             assert_eq!(Dependency::lenient(text).name(), text);
         }
@@ -279,6 +298,14 @@ mod tests {
             ("a>2", "1.9-r3", false),
             ("a~1.2", "1.2.3-r0", true),
             ("a~1.2", "1.20-r0", false),
+            ("a<~1.2", "1.2.3", true),
+            ("a<~1.2", "1.1", true),
+            ("a<~1.2", "1.3", false),
+            ("a>~1.2", "1.2_rc1", true),
+            ("a>~1.2", "1.1", false),
+            ("a>=1.2", "1.2", true),
+            ("a<=1.2", "1.2-r1", false),
+            ("a><Q1AAAA", "1", false),
             ("a=rubbish", "1", false),
         ];
         for (dependency, version, accepted) in rows {
