@@ -167,6 +167,9 @@ pub(crate) struct Build {
     /// Annotations to add, KEY:VALUE
     #[arg(long, value_delimiter = ',', value_name = "KEY:VALUE")]
     pub(crate) annotations: Vec<String>,
+    /// The format of the layers, in the place of the configuration's: `tar` or `erofs`
+    #[arg(long)]
+    pub(crate) format: Option<String>,
     /// The time of the image (RFC 3339), unless a package is newer
     #[arg(long, value_name = "TIME")]
     pub(crate) build_date: Option<String>,

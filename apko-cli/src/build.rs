@@ -18,6 +18,11 @@ pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
     let loaded = load(&arguments.config, &arguments.include_paths)?;
     let mut configuration = loaded.configuration.clone();
     add_annotations(&mut configuration, &arguments.annotations)?;
+    if let Some(format) = &arguments.format {
+        configuration = configuration
+            .with_format(format)
+            .map_err(|error| Failure::usage(format!("--format: {error}")))?;
+    }
     if arguments.vcs && configuration.vcs_url.is_empty() {
         configuration.vcs_url = probe_vcs(&arguments.config, steps);
     }

@@ -1,5 +1,6 @@
 //! From a configuration to an image, stage after stage.
 
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -8,10 +9,11 @@ use apk_rootfs::layers;
 use apk_types::{Arch, PackageRecord};
 use oci_image::{
     Annotations, BlobSource, Compression, Image, ImageIndex, ImageSpec, Layer, LayerError, LayerWriter,
-    Platform, Tag, Timestamp,
+    Platform, Tag, Timestamp, write_erofs_layer,
 };
 
 use tarball::Entry;
+use tempfile::{NamedTempFile, TempPath};
 
 use crate::base::{Base, BaseError};
 use crate::config::ImageConfiguration;
@@ -151,7 +153,6 @@ pub enum BuildError {
 
 /// Builds an image for each architecture, and the index over them.
 pub fn build(request: &BuildRequest<'_>, watch: &mut dyn FnMut(Event<'_>)) -> Result<Built, BuildError> {
-    refuse_unsupported(request.configuration)?;
     let (repositories, plans) = plan(request)?;
     let counts: Vec<(Arch, usize)> = plans
         .iter()
@@ -247,14 +248,6 @@ fn check_lock(
     Ok(())
 }
 
-fn refuse_unsupported(configuration: &ImageConfiguration) -> Result<(), BuildError> {
-    let asked = [("format: erofs", configuration.format == "erofs")];
-    match asked.into_iter().find(|(_, asked)| *asked) {
-        Some((key, _)) => Err(BuildError::Unsupported(key)),
-        None => Ok(()),
-    }
-}
-
 /// The time of an image; the build date keeps the form it was given in.
 fn created(request: &BuildRequest<'_>, seconds: i64) -> Result<Timestamp, BuildError> {
     if seconds == request.build_date.unix_seconds() {
@@ -275,12 +268,37 @@ pub fn write_layers(root: &Root, arch: Arch, spool: &Path) -> Result<Vec<(Layer,
                 .map(|entries| write_layer(entries, arch, spool))
                 .collect()
         }
-        _ => Ok(vec![write_layer(
-            root.tree.walk().map(|member| member.entry),
-            arch,
-            spool,
-        )?]),
+        _ => {
+            let entries = root.tree.walk().map(|member| member.entry);
+            let layer = match root.configuration.format.as_str() {
+                "erofs" => write_erofs(entries, root.default_time, arch, spool)?,
+                _ => write_layer(entries, arch, spool)?,
+            };
+            Ok(vec![layer])
+        }
     }
+}
+
+fn write_erofs(
+    entries: impl IntoIterator<Item = Entry>,
+    time: i64,
+    arch: Arch,
+    spool: &Path,
+) -> Result<(Layer, BlobSource), BuildError> {
+    let (file, path) = spool_file(spool)?;
+    let out = BufWriter::with_capacity(1 << 20, file);
+    let (layer, _) =
+        write_erofs_layer(entries, time, out).map_err(|source| BuildError::Layer { arch, source })?;
+    Ok((layer, path.into()))
+}
+
+fn spool_file(spool: &Path) -> Result<(File, TempPath), BuildError> {
+    let file = tempfile::NamedTempFile::new_in(spool);
+    file.map(NamedTempFile::into_parts)
+        .map_err(|source| BuildError::Spool {
+            path: spool.to_owned(),
+            source,
+        })
 }
 
 fn write_layer(
@@ -293,9 +311,7 @@ fn write_layer(
         source,
     };
     let layer = |source| BuildError::Layer { arch, source };
-    let (file, path) = tempfile::NamedTempFile::new_in(spool)
-        .map_err(failed)?
-        .into_parts();
+    let (file, path) = spool_file(spool)?;
     let out = BufWriter::with_capacity(1 << 20, file);
     let mut writer = LayerWriter::new(out, Compression::default()).map_err(layer)?;
     for entry in entries {
@@ -314,6 +330,9 @@ fn image_spec(
     let platform = arch.platform();
     let mut spec = ImageSpec::new(Platform::linux(platform.architecture), created);
     spec.platform.variant = platform.variant.unwrap_or_default().to_owned();
+    if configuration.format == "erofs" {
+        spec.platform.os_features = vec!["erofs".to_owned()];
+    }
     let entrypoint = &configuration.entrypoint;
     spec.entrypoint = match entrypoint.shell_fragment.as_str() {
         "" => split("entrypoint.command", &entrypoint.command)?,

@@ -41,6 +41,8 @@ pub struct Root {
     pub packages: Vec<Installed>,
     /// The time of the image in seconds since 1970.
     pub created: i64,
+    /// The time of what no package brought, in seconds since 1970.
+    pub default_time: i64,
     /// The configuration it was made by, `run-as` as a number.
     pub configuration: ImageConfiguration,
 }
@@ -208,6 +210,7 @@ pub fn install(request: &InstallRequest<'_>, packages: &[FetchedPackage]) -> Res
         tree,
         packages,
         created,
+        default_time: request.source_date_epoch.unwrap_or(request.build_date),
         configuration,
     })
 }

@@ -60,6 +60,14 @@ pub enum LayerError {
         /// The size of the content.
         actual: u64,
     },
+    /// A member cannot be put into an EROFS file system.
+    #[error("{path:?} cannot be in an EROFS file system: {reason}")]
+    Erofs {
+        /// The member's path.
+        path: String,
+        /// Why.
+        reason: &'static str,
+    },
     /// Compressing or writing failed.
     #[error("cannot write the layer")]
     Io(#[from] io::Error),

@@ -23,6 +23,9 @@ const DIR_MODE: u32 = 0o777;
 /// A manifest, index or config larger than this is refused.
 const MAX_DOCUMENT: u64 = 4 << 20;
 
+/// The annotation that names an entry of a layout's index.
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
 /// How deep indexes may nest in a base image.
 const MAX_DEPTH: usize = 4;
 
@@ -257,8 +260,21 @@ pub struct BaseImage {
 /// # Errors
 /// When there is no such image, or something in the layout is missing, damaged or too large.
 pub fn read_layout(dir: &Path, architecture: &str) -> Result<BaseImage, LayoutError> {
+    read_layout_tag(dir, None, architecture)
+}
+
+/// As [`read_layout`], among the entries of the layout's index whose annotation
+/// `org.opencontainers.image.ref.name` is `tag`, where one is given.
+///
+/// # Errors
+/// As [`read_layout`].
+pub fn read_layout_tag(dir: &Path, tag: Option<&str>, architecture: &str) -> Result<BaseImage, LayoutError> {
     let path = dir.join("index.json");
-    let index: Index = parse(&path, &read_document(&path)?)?;
+    let mut index: Index = parse(&path, &read_document(&path)?)?;
+    if let Some(tag) = tag {
+        let name = |entry: &Descriptor| entry.annotations.get(REF_NAME).map(String::as_str) == Some(tag);
+        index.manifests.retain(name);
+    }
     find(dir, &index, architecture, MAX_DEPTH)?.ok_or_else(|| LayoutError::NoImage {
         path: dir.to_owned(),
         architecture: architecture.to_owned(),

@@ -1,6 +1,6 @@
 //! Writes OCI images, reproducibly: the same input gives the same bytes on any machine.
 //!
-//! The way of the data: tar members → [`LayerWriter`] → layer blob and its digests; layers and an
+//! The way of the data: tar members → [`LayerWriter`] or [`write_erofs_layer`] → layer blob and its digests; layers and an
 //! [`ImageSpec`] → [`Image`] (config and manifest); images for several platforms → [`ImageIndex`] →
 //! an image layout ([`write_layout`]) or an archive for `docker load` ([`write_archive`]). A base image
 //! comes from [`read_layout`].
@@ -39,6 +39,7 @@ mod archive;
 mod blob;
 mod config;
 mod digest;
+mod erofs;
 mod gzip;
 mod image;
 mod layer;
@@ -51,9 +52,10 @@ pub use archive::write_archive;
 pub use blob::BlobSource;
 pub use config::{Healthcheck, History, ImageConfig, Present, RootFs, RuntimeConfig};
 pub use digest::{Digest, ParseDigestError};
+pub use erofs::{ErofsError, ErofsFile, ErofsFileKind, ErofsImage, write_erofs_layer};
 pub use image::{Annotations, DEFAULT_ENVIRONMENT, Image, ImageIndex, ImageSpec, shell_entrypoint};
 pub use layer::{Compression, Layer, LayerError, LayerWriter, write_layer};
-pub use layout::{BaseImage, LayoutError, read_layout, write_layout};
+pub use layout::{BaseImage, LayoutError, read_layout, read_layout_tag, write_layout};
 pub use manifest::{Descriptor, Index, Manifest, Platform, media_type};
 pub use reference::{ParseTagError, Tag};
 pub use time::{ParseTimestampError, Timestamp};

@@ -17,6 +17,8 @@ pub mod media_type {
     pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
     /// A layer: a tar compressed with gzip.
     pub const LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+    /// A layer: an EROFS file system, not compressed.
+    pub const LAYER_EROFS: &str = "application/vnd.erofs";
     /// Docker's equivalent of [`INDEX`].
     pub const DOCKER_MANIFEST_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
     /// Docker's equivalent of [`MANIFEST`].

@@ -88,6 +88,13 @@ impl ImageConfiguration {
         }
     }
 
+    /// The same with another format of the layers; an error if that does not go with it.
+    pub fn with_format(mut self, format: &str) -> Result<Self, Invalid> {
+        self.format = format.to_owned();
+        self.check_format()?;
+        Ok(self)
+    }
+
     fn check_format(&self) -> Result<(), Invalid> {
         if let Some(layering) = self
             .layering
