@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::rootfs;
+use crate::{erofs, rootfs};
 
 /// Builds OCI images out of apk packages.
 ///
@@ -57,6 +57,9 @@ pub(crate) enum Command {
     /// Draws the packages of a configuration as a graph in the DOT language
     #[command(after_help = "Example:\n  apko dot web.yaml | dot -Tsvg > web.svg")]
     Dot(Dot),
+    /// Looks into EROFS layers and mounts them
+    #[command(after_help = erofs::EXAMPLES)]
+    Erofs(erofs::Erofs),
     /// Shows the version
     Version(Version),
 }

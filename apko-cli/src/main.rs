@@ -2,6 +2,7 @@
 
 mod args;
 mod build;
+mod erofs;
 mod failure;
 mod questions;
 mod rootfs;
@@ -47,6 +48,7 @@ fn run(cli: Cli) -> Outcome {
         Command::ShowConfig(arguments) => questions::show_config(&arguments),
         Command::ShowPackages(arguments) => questions::show_packages(&arguments, &steps),
         Command::Dot(arguments) => questions::dot(&arguments, &steps),
+        Command::Erofs(arguments) => erofs::erofs(&arguments, &steps),
         Command::Version(arguments) => questions::version(&arguments),
     }
 }

@@ -234,6 +234,14 @@ pub fn parse_time(text: &str) -> Result<i64, String> {
         .map_err(|_| format!("`{text}` is not a time such as 2024-02-29T12:34:56Z"))
 }
 
+/// A time in seconds since 1970 as `2024-02-29 12:34`, in UTC; a time that no calendar has is a number.
+pub fn minute(seconds: i64) -> String {
+    match jiff::Timestamp::from_second(seconds) {
+        Ok(time) => time.strftime("%Y-%m-%d %H:%M").to_string(),
+        Err(_) => seconds.to_string(),
+    }
+}
+
 /// A number of bytes in decimal units.
 pub fn size(bytes: u64) -> String {
     let units = [("GB", 1e9), ("MB", 1e6), ("kB", 1e3)];
