@@ -273,7 +273,7 @@ fn lock(tree: &mut Tree, users: &[User]) -> Result<(), AccountsError> {
 
 fn text(tree: &Tree, path: &str) -> Result<String, TreeError> {
     match tree.read(path) {
-        Ok(content) => Ok(String::from_utf8_lossy(content).into_owned()),
+        Ok(content) => Ok(String::from_utf8_lossy(&content).into_owned()),
         Err(error) if error.fault == Fault::NotFound => Ok(String::new()),
         Err(error) => Err(error),
     }

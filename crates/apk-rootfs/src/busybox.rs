@@ -64,7 +64,7 @@ fn links(tree: &Tree, installed: &[InstalledPackage]) -> Vec<String> {
         None => ("busybox", ""),
     };
     match tree.read(&format!("etc/busybox-paths.d/{name}")) {
-        Ok(list) => String::from_utf8_lossy(list)
+        Ok(list) => String::from_utf8_lossy(&list)
             .split('\n')
             .map(str::to_owned)
             .collect(),

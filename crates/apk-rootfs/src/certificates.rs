@@ -92,7 +92,7 @@ pub fn add(
         added.push((alias, block));
     }
     for path in of_providers(providers, installed) {
-        let text = String::from_utf8_lossy(tree.read(path)?).into_owned();
+        let text = String::from_utf8_lossy(&tree.read(path)?).into_owned();
         // What is no certificate may lie there too.
         if let Ok(block) = certificate(&text) {
             added.push((format!("pkg-{}", hex(&Sha256::digest(&block.der))), block));
@@ -151,7 +151,7 @@ pub fn write_checksums(tree: &mut Tree, time: i64) -> Result<(), TreeError> {
 fn put(
     tree: &mut Tree,
     path: &str,
-    content: impl Into<bytes::Bytes>,
+    content: impl Into<file_content::Content>,
     mode: u32,
     time: i64,
 ) -> Result<(), TreeError> {

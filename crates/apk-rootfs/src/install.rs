@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use apk_types::{Checksum, PackageRecord, Version};
+use file_content::Content as FileContent;
 use sha1::{Digest as _, Sha1};
 use tarball::{Entry, Header, Kind, WriteError, Writer};
 
@@ -21,7 +22,7 @@ pub struct Package<'a> {
     /// The members of its control section; executable ones go into `scripts.tar`.
     pub control: &'a [Entry],
     /// The members of its data section.
-    pub data: &'a [Entry],
+    pub data: &'a [Entry<FileContent>],
     /// The directories that its trigger watches, a line each.
     pub triggers: &'a [String],
 }
@@ -142,7 +143,7 @@ impl Installation {
         });
         let mut seen = HashSet::new();
         // Members like `.PKGINFO` before the first other one belong to the control section of old packages.
-        let is_control = |entry: &&Entry| {
+        let is_control = |entry: &&Entry<FileContent>| {
             let path = entry.header.path.as_str();
             path.starts_with('.') && !path.contains('/')
         };
@@ -237,7 +238,7 @@ impl Installation {
         &mut self,
         index: PackageIndex,
         path: &str,
-        entry: &Entry,
+        entry: &Entry<FileContent>,
     ) -> Result<InstalledFile, InstallError> {
         let header = &entry.header;
         let does_not_fit = |this: &Self, source| InstallError::DoesNotFit {
@@ -340,7 +341,7 @@ impl Installation {
         directory: NodeId,
         name: &str,
         path: &str,
-        entry: &Entry,
+        entry: &Entry<FileContent>,
         source: Source,
     ) -> Result<bool, InstallError> {
         let header = &entry.header;
@@ -381,7 +382,9 @@ impl Installation {
         }
         let Some(old) = node.source else {
             return match &node.content {
-                Content::File(content) if sha1(content) == new.checksum => Ok(false),
+                Content::File(content) if self.readable(new.package, path, content)? == new.checksum => {
+                    Ok(false)
+                }
                 Content::Directory(_) => Err(InstallError::DoesNotFit {
                     package: self.name(new.package),
                     path: path.to_owned(),
@@ -410,6 +413,21 @@ impl Installation {
         }
     }
 
+    /// The checksum of a content.
+    fn readable(
+        &self,
+        index: PackageIndex,
+        path: &str,
+        content: &FileContent,
+    ) -> Result<Checksum, InstallError> {
+        let content = content.read().map_err(|error| InstallError::DoesNotFit {
+            package: self.name(index),
+            path: path.to_owned(),
+            source: Fault::Unreadable(error.into()).at(path),
+        })?;
+        Ok(sha1(&content))
+    }
+
     fn set_xattrs(&mut self, id: NodeId, header: &Header) {
         let node = self.tree.node_mut(id);
         for (key, value) in &header.pax {
@@ -420,11 +438,11 @@ impl Installation {
     }
 
     /// The checksum that a member states, in hexadecimal digits or as `Q1...`, or else that of its content.
-    fn checksum(&self, index: PackageIndex, entry: &Entry) -> Result<Checksum, InstallError> {
+    fn checksum(&self, index: PackageIndex, entry: &Entry<FileContent>) -> Result<Checksum, InstallError> {
         let Some(stated) = entry.header.pax.get(CHECKSUM) else {
             return Ok(match entry.header.kind {
                 Kind::Symlink => sha1(entry.header.link.as_bytes()),
-                _ => sha1(&entry.content),
+                _ => self.readable(index, &entry.header.path, &entry.content)?,
             });
         };
         let parse = || {

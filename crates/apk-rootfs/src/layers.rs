@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use apk_types::{Dependency, PackageRecord, Version};
-use bytes::Bytes;
+use file_content::Content;
 use tarball::{Entry, Header, Kind};
 
 use crate::install::Installed;
@@ -70,7 +70,7 @@ fn join(leader: &mut [PackageIndex], a: PackageIndex, b: PackageIndex) {
 /// Each layer has the directories that lead to its files, with the time of the file they are written for, and
 /// `usr/lib/apk/db/installed` with the entries of its own packages; the top layer has all directories as they are and
 /// the whole database.
-pub fn split(tree: &Tree, groups: &[Group], installed: &[Installed]) -> Vec<Vec<Entry>> {
+pub fn split(tree: &Tree, groups: &[Group], installed: &[Installed]) -> Vec<Vec<Entry<Content>>> {
     let layer_of: HashMap<PackageIndex, usize> = groups
         .iter()
         .enumerate()
@@ -111,7 +111,7 @@ pub fn split(tree: &Tree, groups: &[Group], installed: &[Installed]) -> Vec<Vec<
 
 #[derive(Default)]
 struct Layer {
-    entries: Vec<Entry>,
+    entries: Vec<Entry<Content>>,
     /// The directories that were written last, outermost first.
     stack: Vec<String>,
 }
@@ -132,7 +132,7 @@ impl Layer {
                 };
                 self.entries.push(Entry {
                     header,
-                    content: Bytes::new(),
+                    content: Content::default(),
                 });
             }
         }

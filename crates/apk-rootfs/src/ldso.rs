@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use object::ReadRef;
 use object::elf;
 use object::read::elf::{Dyn as _, FileHeader, SectionHeader as _};
 
@@ -50,7 +51,7 @@ pub fn update(tree: &mut Tree) -> Result<(), TreeError> {
 fn configured(tree: &Tree, path: &str, depth: usize, out: &mut Vec<String>) -> Result<(), TreeError> {
     let content = tree.read(path)?;
     let first = out.len();
-    for line in String::from_utf8_lossy(content).lines() {
+    for line in String::from_utf8_lossy(&content).lines() {
         match directive(line) {
             None => {}
             Some(Directive::Include(pattern)) => {
@@ -182,7 +183,8 @@ fn in_directory(tree: &Tree, directory: &str) -> Result<Vec<Library>, TreeError>
             continue;
         };
         let Content::File(content) = content else { continue };
-        let Some((flags, mut sonames)) = inspect(content) else {
+        let reader = object::ReadCache::new(content.reader());
+        let Some((flags, mut sonames)) = inspect(&reader) else {
             continue;
         };
         if sonames.is_empty() && name.ends_with(".so") {
@@ -208,16 +210,16 @@ fn stem(name: &str) -> Option<&str> {
 }
 
 /// The flags and sonames of a shared object; none if it is something else or for an unknown machine.
-pub fn inspect(data: &[u8]) -> Option<(u32, Vec<String>)> {
+pub fn inspect<'d, R: ReadRef<'d>>(data: R) -> Option<(u32, Vec<String>)> {
     match object::FileKind::parse(data).ok()? {
-        object::FileKind::Elf32 => inspect_class::<elf::FileHeader32<object::Endianness>>(data, 8),
-        object::FileKind::Elf64 => inspect_class::<elf::FileHeader64<object::Endianness>>(data, 16),
+        object::FileKind::Elf32 => inspect_class::<elf::FileHeader32<object::Endianness>, R>(data, 8),
+        object::FileKind::Elf64 => inspect_class::<elf::FileHeader64<object::Endianness>, R>(data, 16),
         _ => None,
     }
 }
 
-fn inspect_class<Elf: FileHeader<Endian = object::Endianness>>(
-    data: &[u8],
+fn inspect_class<'d, Elf: FileHeader<Endian = object::Endianness>, R: ReadRef<'d>>(
+    data: R,
     entry_size: usize,
 ) -> Option<(u32, Vec<String>)> {
     let header = Elf::parse(data).ok()?;

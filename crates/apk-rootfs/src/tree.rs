@@ -1,9 +1,11 @@
 //! The tree itself: nodes, lookup inside the root, changes.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use apk_types::Checksum;
 use bytes::Bytes;
+use file_content::ContentError;
 
 /// How many symbolic links one lookup follows at most, as Linux does.
 const MAX_LINKS: usize = 40;
@@ -25,7 +27,7 @@ pub enum Content {
     /// A directory: names and nodes, in byte order.
     Directory(BTreeMap<String, NodeId>),
     /// A regular file: its bytes, mostly a reference into package data.
-    File(Bytes),
+    File(file_content::Content),
     /// A symbolic link: its target as written.
     Symlink(String),
     /// A character device: major and minor number.
@@ -107,7 +109,7 @@ pub struct TreeError {
 }
 
 /// What can be wrong with a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Fault {
     /// Nothing is there.
     #[error("does not exist")]
@@ -133,7 +135,19 @@ pub enum Fault {
     /// It or one of its symbolic links has more `..` than directories.
     #[error("leads out of the root")]
     LeavesRoot,
+    /// Its content could not be read from where it is stored.
+    #[error("cannot be read: {0}")]
+    Unreadable(Arc<ContentError>),
 }
+
+impl PartialEq for Fault {
+    /// Whether they are of the same kind.
+    fn eq(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+}
+
+impl Eq for Fault {}
 
 impl Fault {
     pub(crate) fn at(self, path: &str) -> TreeError {
@@ -204,9 +218,11 @@ impl Tree {
     }
 
     /// The content of a regular file, links followed.
-    pub fn read(&self, path: &str) -> Result<&Bytes, TreeError> {
+    pub fn read(&self, path: &str) -> Result<Bytes, TreeError> {
         match &self.get(path)?.content {
-            Content::File(content) => Ok(content),
+            Content::File(content) => content
+                .read()
+                .map_err(|error| Fault::Unreadable(Arc::new(error)).at(path)),
             Content::Directory(_) => Err(Fault::IsADirectory.at(path)),
             _ => Err(Fault::NotAFile.at(path)),
         }
@@ -350,7 +366,7 @@ impl Tree {
     pub fn write_file(
         &mut self,
         path: &str,
-        content: impl Into<Bytes>,
+        content: impl Into<file_content::Content>,
         mode: u32,
     ) -> Result<NodeId, TreeError> {
         let mut target = path.to_owned();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, btree_map};
 
-use bytes::Bytes;
+use file_content::Content as FileContent;
 use tarball::{Entry, Header, Kind};
 
 use crate::accounts;
@@ -14,7 +14,7 @@ const XATTR: &str = "SCHILY.xattr.";
 #[derive(Clone, Debug)]
 pub struct Member {
     /// The header, complete, and the content.
-    pub entry: Entry,
+    pub entry: Entry<FileContent>,
     /// The package that installed it, for files and links of packages.
     pub package: Option<PackageIndex>,
 }
@@ -34,7 +34,7 @@ impl Tree {
     /// `etc/passwd` and `etc/group`, the last one where an id has several, none where it has none.
     pub fn walk(&self) -> Walk<'_> {
         let text = |path: &str| match self.read(path) {
-            Ok(content) => String::from_utf8_lossy(content).into_owned(),
+            Ok(content) => String::from_utf8_lossy(&content).into_owned(),
             Err(_) => String::new(),
         };
         let users = accounts::parse_users(&text("etc/passwd"));
@@ -100,7 +100,7 @@ impl Walk<'_> {
             uname: name(&self.users, node.uid),
             gname: name(&self.groups, node.gid),
             mtime: node.mtime,
-            size: content.len() as u64,
+            size: content.len(),
             device,
             pax,
         };
@@ -110,16 +110,19 @@ impl Walk<'_> {
         }
     }
 
-    fn describe(&mut self, path: &str, id: NodeId, node: &Node) -> (Kind, String, Bytes, (u32, u32)) {
+    fn describe(&mut self, path: &str, id: NodeId, node: &Node) -> (Kind, String, FileContent, (u32, u32)) {
         let none = (0, 0);
         match &node.content {
-            Content::Directory(_) => (Kind::Directory, String::new(), Bytes::new(), none),
-            Content::Symlink(target) => (Kind::Symlink, target.clone(), Bytes::new(), none),
-            Content::CharDevice(major, minor) => {
-                (Kind::CharDevice, String::new(), Bytes::new(), (*major, *minor))
-            }
+            Content::Directory(_) => (Kind::Directory, String::new(), FileContent::default(), none),
+            Content::Symlink(target) => (Kind::Symlink, target.clone(), FileContent::default(), none),
+            Content::CharDevice(major, minor) => (
+                Kind::CharDevice,
+                String::new(),
+                FileContent::default(),
+                (*major, *minor),
+            ),
             Content::File(content) => match self.linked_to(path, id, node) {
-                Some(target) => (Kind::Hardlink, target, Bytes::new(), none),
+                Some(target) => (Kind::Hardlink, target, FileContent::default(), none),
                 None => (Kind::Regular, String::new(), content.clone(), none),
             },
         }

@@ -3,7 +3,7 @@
 use apk_rootfs::{InstallError, Installation, Installed, Package, Tree, accounts, busybox, layers, paths};
 use apk_types::{Arch, Checksum, Dependency, PackageRecord};
 use proptest::prelude::*;
-use tarball::{Entry, Header, Kind};
+use tarball::{Header, Kind};
 
 fn record(name: &str, replaces: &[&str]) -> PackageRecord {
     PackageRecord {
@@ -59,10 +59,13 @@ fn install(packages: &[(PackageRecord, Vec<Entry>)]) -> Result<(Tree, Vec<Instal
     installation.finish(&[])
 }
 
-fn member(tree: &Tree, path: &str) -> Entry {
+fn member(tree: &Tree, path: &str) -> tarball::Entry {
     let mut members = tree.walk().map(|member| member.entry);
-    members.find(|entry| entry.header.path == path).expect(path)
+    let member = members.find(|entry| entry.header.path == path).expect(path);
+    member.map(|content| content.read().unwrap())
 }
+
+type Entry = tarball::Entry<file_content::Content>;
 
 #[test]
 fn what_no_honest_package_has_is_refused_by_package_and_path() {
@@ -255,7 +258,8 @@ fn scripts_and_triggers_are_kept() {
         file(".PKGINFO", "pkgname = p\n"),
         script,
         file(".melange.yaml", "x: y\n"),
-    ];
+    ]
+    .map(|entry| entry.map(|content| content.read().unwrap()));
     let mut tree = Tree::new();
     apk_rootfs::initialize(&mut tree, Arch::X86_64).unwrap();
     let mut installation = Installation::new(tree);
@@ -588,7 +592,8 @@ fn layers_have_their_packages_and_the_directories_that_lead_there() {
             "usr/lib/apk/db/installed"
         ]
     );
-    let database = std::str::from_utf8(&layers[0][7].content).unwrap();
+    let database = layers[0][7].content.read().unwrap();
+    let database = std::str::from_utf8(&database).unwrap();
     assert!(database.contains("P:big\n") && !database.contains("P:small\n"));
     assert_eq!(layers.len(), 3);
     assert!(

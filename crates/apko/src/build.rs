@@ -1,7 +1,7 @@
 //! From a configuration to an image, stage after stage.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 use apk_repository::RepositoryError;
@@ -12,6 +12,7 @@ use oci_image::{
     Platform, Tag, Timestamp, write_erofs_layer,
 };
 
+use file_content::Content;
 use tarball::Entry;
 use tempfile::{NamedTempFile, TempPath};
 
@@ -280,7 +281,7 @@ pub fn write_layers(root: &Root, arch: Arch, spool: &Path) -> Result<Vec<(Layer,
 }
 
 fn write_erofs(
-    entries: impl IntoIterator<Item = Entry>,
+    entries: impl IntoIterator<Item = Entry<Content>>,
     time: i64,
     arch: Arch,
     spool: &Path,
@@ -302,7 +303,7 @@ fn spool_file(spool: &Path) -> Result<(File, TempPath), BuildError> {
 }
 
 fn write_layer(
-    entries: impl IntoIterator<Item = Entry>,
+    entries: impl IntoIterator<Item = Entry<Content>>,
     arch: Arch,
     spool: &Path,
 ) -> Result<(Layer, BlobSource), BuildError> {
@@ -312,13 +313,11 @@ fn write_layer(
     };
     let layer = |source| BuildError::Layer { arch, source };
     let (file, path) = spool_file(spool)?;
-    let out = BufWriter::with_capacity(1 << 20, file);
-    let mut writer = LayerWriter::new(out, Compression::default()).map_err(layer)?;
+    let mut writer = LayerWriter::new(file, Compression::default()).map_err(layer)?;
     for entry in entries {
         writer.append(&entry.header, &entry.content).map_err(layer)?;
     }
-    let (finished, mut out) = writer.finish().map_err(layer)?;
-    out.flush().map_err(failed)?;
+    let (finished, _) = writer.finish().map_err(layer)?;
     Ok((finished, path.into()))
 }
 

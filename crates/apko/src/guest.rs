@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use apk_rootfs::Tree;
 use apk_types::Arch;
+use file_content::Content;
 use tarball::{Entry, Kind};
 
 use crate::build::BuildError;
@@ -116,13 +117,13 @@ pub fn lay_down(tree: &Tree, directory: &Path) -> Result<(), LayDownError> {
     Ok(())
 }
 
-fn write_file(path: &Path, entry: &Entry) -> io::Result<()> {
+fn write_file(path: &Path, entry: &Entry<Content>) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(path)?;
-    file.write_all(&entry.content)?;
+    entry.content.chunks(|chunk| file.write_all(&chunk))?;
     file.set_permissions(Permissions::from_mode(entry.header.mode))
 }
 

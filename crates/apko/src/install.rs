@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use apk_package::VerifiedPackage;
+use apk_package::PkgInfo;
 use apk_repository::{RepositoryError, Trust, read_package};
 use apk_rootfs::accounts::{self, AccountsError, PasswdEntry};
 use apk_rootfs::certificates::{self, Certificate, CertificateError};
@@ -17,6 +17,8 @@ use apk_rootfs::{
 };
 use apk_types::{Arch, PackageRecord};
 use bytes::Bytes;
+use file_content::Content;
+use tarball::Entry;
 
 use crate::config::{ImageConfiguration, NamedText, PathMutation};
 use crate::resolve::{Repositories, Resolution, ResolvedPackage, sorted};
@@ -26,8 +28,12 @@ use crate::resolve::{Repositories, Resolution, ResolvedPackage, sorted};
 pub struct FetchedPackage {
     /// What its own `.PKGINFO` says, with its checksum and size.
     pub record: PackageRecord,
-    /// Its contents.
-    pub contents: VerifiedPackage,
+    /// What its control section says.
+    pub info: PkgInfo,
+    /// The members of its control section.
+    pub control: Vec<Entry>,
+    /// The members of its data section.
+    pub data: Vec<Entry<Content>>,
     /// The bytes of its file.
     pub file: Bytes,
 }
@@ -119,9 +125,12 @@ fn fetch_one(
     let record = contents
         .info
         .to_record(contents.control_checksum, file.len() as u64);
+    let data = contents.data.into_iter();
     Ok(FetchedPackage {
         record,
-        contents,
+        info: contents.info,
+        control: contents.control,
+        data: data.map(|entry| entry.map(Content::from)).collect(),
         file,
     })
 }
@@ -224,12 +233,12 @@ fn install_packages(
     let mut installation = Installation::new(tree);
     for package in packages {
         // The database has all that a package watches on one line.
-        let triggers = &package.contents.info.triggers;
+        let triggers = &package.info.triggers;
         let triggers = (!triggers.is_empty()).then(|| triggers.join(" "));
         let package = Package {
             record: &package.record,
-            control: &package.contents.control,
-            data: &package.contents.data,
+            control: &package.control,
+            data: &package.data,
             triggers: triggers.as_slice(),
         };
         installation.install(&package, script_time)?;

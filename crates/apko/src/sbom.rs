@@ -48,7 +48,7 @@ pub(crate) fn image(
     configuration: &ImageConfiguration,
 ) -> Result<(SbomFile, Vec<String>), SbomError> {
     let os = match root.tree.read("etc/os-release") {
-        Ok(text) => OsRelease::parse(&String::from_utf8_lossy(text))?,
+        Ok(text) => OsRelease::parse(&String::from_utf8_lossy(&text))?,
         Err(_) => OsRelease::default(),
     };
     let embedded = |installed: &Installed| {

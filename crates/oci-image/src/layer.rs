@@ -1,15 +1,17 @@
 //! Layers: tar members in, a compressed blob and its digests out, in one pass.
 
-use crate::digest::Hashing;
-use crate::gzip::GzipWriter;
-use crate::{Descriptor, Digest, media_type};
-use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread::{self, JoinHandle};
+use std::sync::Arc;
+use std::thread;
+
+use bytes::Bytes;
+use deflate_pieces::Piece;
+use file_content::{Content, ContentError, Stored};
 use tarball::{BLOCK, Entry, Header, HeaderError};
+
+use crate::pieces::{DiffId, Output, PieceCache};
+use crate::{Descriptor, Digest, media_type};
 
 /// What a finished layer is known by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +29,7 @@ pub struct Layer {
 pub struct Compression {
     /// The deflate level, 0 (store) to 9 (smallest).
     pub level: u32,
-    /// How many threads compress. Each needs about 4 MiB.
+    /// How many threads compress. Each needs about 3 MiB.
     pub threads: NonZeroUsize,
 }
 
@@ -68,43 +70,76 @@ pub enum LayerError {
         /// Why.
         reason: &'static str,
     },
+    /// A member's content could not be read.
+    #[error(transparent)]
+    Content(#[from] ContentError),
     /// Compressing or writing failed.
     #[error("cannot write the layer")]
-    Io(#[from] io::Error),
+    Io(#[source] io::Error),
 }
+
+impl From<io::Error> for LayerError {
+    fn from(error: io::Error) -> Self {
+        match error.downcast::<ContentError>() {
+            Ok(error) => Self::Content(error),
+            Err(error) => Self::Io(error),
+        }
+    }
+}
+
+/// A group is closed with the next member that its path chooses, once it has this size ...
+const GROUP: usize = 256 << 10;
+
+/// ... and at this size in any case.
+const MAX_GROUP: usize = 1 << 20;
 
 /// Writes one layer as `tar+gzip` into any writer, hashing it before and after compression.
 ///
+/// Members go into groups of 256 KiB to 1 MiB, and each group is deflated on its own, so that a [`PieceCache`]
+/// can give it again when only other groups changed. A content that comes with its deflated form is taken over as it is.
+/// Where groups begin depends on the members near that place alone, not on the number of threads, nor on what
+/// is cached.
+///
 /// Memory is bounded by the thread count, not by the size of the layer. Writes are large; the output
 /// needs no buffer of its own.
-pub struct LayerWriter<W: Write> {
-    gzip: GzipWriter<Hashing<W>>,
+pub struct LayerWriter<W> {
+    output: Output<W>,
     diff_id: DiffId,
-    header: Vec<u8>,
+    group: Vec<u8>,
 }
 
-impl<W: Write> LayerWriter<W> {
+impl<W: Write + Send + 'static> LayerWriter<W> {
     /// Starts a layer.
     ///
     /// # Errors
     /// When the output cannot be written or no thread can be started.
     pub fn new(out: W, compression: Compression) -> Result<Self, LayerError> {
-        let gzip = GzipWriter::new(Hashing::new(out), compression.level, compression.threads)?;
-        let diff_id = DiffId::new(compression.threads.get() > 1);
+        Self::with_cache(out, compression, None)
+    }
+
+    /// Starts a layer that takes pieces from a cache and leaves there those it had to make.
+    ///
+    /// # Errors
+    /// When the output cannot be written or no thread can be started.
+    pub fn with_cache(
+        out: W,
+        compression: Compression,
+        cache: Option<Arc<dyn PieceCache>>,
+    ) -> Result<Self, LayerError> {
         Ok(Self {
-            gzip,
-            diff_id,
-            header: Vec::with_capacity(2048),
+            output: Output::start(out, compression, cache)?,
+            diff_id: DiffId::start()?,
+            group: Vec::new(),
         })
     }
 
     /// Appends a member.
     ///
     /// # Errors
-    /// When the header cannot be expressed, the content does not have the size that the header says,
+    /// When the header cannot be expressed, the content cannot be read or does not have the size that the header says,
     /// or writing fails.
-    pub fn append(&mut self, header: &Header, content: &Bytes) -> Result<(), LayerError> {
-        let actual = content.len() as u64;
+    pub fn append(&mut self, header: &Header, content: &Content) -> Result<(), LayerError> {
+        let actual = content.len();
         if header.size != actual {
             return Err(LayerError::Size {
                 path: header.path.clone(),
@@ -112,14 +147,17 @@ impl<W: Write> LayerWriter<W> {
                 actual,
             });
         }
-        self.header.clear();
-        header.encode(&mut self.header)?;
-        let header = std::mem::take(&mut self.header);
-        let written = self.write(&header);
-        self.header = header;
-        written?;
-        self.write_shared(content)?;
-        self.write(&ZEROS[..content.len().wrapping_neg() % BLOCK])
+        header.encode(&mut self.group)?;
+        match content {
+            Content::Stored(stored) if stored.deflated().is_some() => self.take_over(stored, content)?,
+            _ => content.chunks(|chunk| self.gather(&chunk))?,
+        }
+        let padding = (actual.wrapping_neg() % BLOCK as u64) as usize;
+        self.group.resize(self.group.len() + padding, 0);
+        if self.group.len() >= MAX_GROUP || self.group.len() >= GROUP && ends_group(&header.path) {
+            self.end_group()?;
+        }
+        Ok(())
     }
 
     /// Ends the tar and the compression; returns the layer and the writer.
@@ -127,9 +165,11 @@ impl<W: Write> LayerWriter<W> {
     /// # Errors
     /// When writing fails.
     pub fn finish(mut self) -> Result<(Layer, W), LayerError> {
-        self.write(&ZEROS)?;
+        // Two blocks of zeros end an archive.
+        self.group.resize(self.group.len() + 2 * BLOCK, 0);
+        self.end_group()?;
         let (diff_id, uncompressed_size) = self.diff_id.finish()?;
-        let (mut out, digest, size) = self.gzip.finish()?.finish();
+        let (mut out, digest, size) = self.output.finish()?.finish();
         out.flush()?;
         let descriptor = Descriptor::new(media_type::LAYER_GZIP, digest, size);
         Ok((
@@ -142,24 +182,57 @@ impl<W: Write> LayerWriter<W> {
         ))
     }
 
-    fn write(&mut self, data: &[u8]) -> Result<(), LayerError> {
-        self.diff_id.update(data)?;
-        Ok(self.gzip.write_all(data)?)
+    /// Adds a part of a content to the group.
+    fn gather(&mut self, mut part: &[u8]) -> Result<(), LayerError> {
+        while !part.is_empty() {
+            let room = MAX_GROUP.saturating_sub(self.group.len());
+            if room == 0 {
+                self.end_group()?;
+                continue;
+            }
+            let (now, later) = part.split_at(part.len().min(room));
+            self.group.extend_from_slice(now);
+            part = later;
+        }
+        Ok(())
     }
 
-    /// As `write`, without a copy for the hashing thread.
-    fn write_shared(&mut self, data: &Bytes) -> Result<(), LayerError> {
-        self.diff_id.update_shared(data)?;
-        Ok(self.gzip.write_all(data)?)
+    fn end_group(&mut self) -> Result<(), LayerError> {
+        if self.group.is_empty() {
+            return Ok(());
+        }
+        let next = Vec::with_capacity(GROUP + (64 << 10));
+        let group = Bytes::from(std::mem::replace(&mut self.group, next));
+        self.diff_id.update(group.clone())?;
+        Ok(self.output.deflate(group)?)
     }
+
+    /// Writes a content by its deflated form; the content itself is only hashed.
+    fn take_over(&mut self, stored: &Stored, content: &Content) -> Result<(), LayerError> {
+        let Some(deflated) = stored.deflated() else {
+            return Ok(());
+        };
+        self.end_group()?;
+        let piece = Piece {
+            length: content.len(),
+            crc: deflated.crc,
+        };
+        self.output.copy(Arc::clone(deflated), piece)?;
+        content.chunks(|chunk| Ok(self.diff_id.update(chunk)?))
+    }
+}
+
+/// Chooses one path in eight.
+fn ends_group(path: &str) -> bool {
+    blake3::hash(path.as_bytes()).as_bytes()[0].is_multiple_of(8)
 }
 
 /// Writes a whole layer from an iterator of entries.
 ///
 /// # Errors
 /// As [`LayerWriter::append`].
-pub fn write_layer<W: Write>(
-    entries: impl IntoIterator<Item = Entry>,
+pub fn write_layer<W: Write + Send + 'static>(
+    entries: impl IntoIterator<Item = Entry<Content>>,
     out: W,
     compression: Compression,
 ) -> Result<(Layer, W), LayerError> {
@@ -168,107 +241,4 @@ pub fn write_layer<W: Write>(
         writer.append(&entry.header, &entry.content)?;
     }
     writer.finish()
-}
-
-/// Two blocks of zeros end an archive.
-const ZEROS: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
-
-/// Hashes the uncompressed tar: in place, or on a thread of its own beside the compressing ones.
-struct DiffId {
-    /// Small pieces gathered until they are worth a message to the thread.
-    small: Vec<u8>,
-    size: u64,
-    hasher: Hasher,
-}
-
-enum Hasher {
-    Inline(Sha256),
-    Thread {
-        pieces: SyncSender<Bytes>,
-        digest: JoinHandle<[u8; 32]>,
-    },
-}
-
-/// Content of at least this size goes to the hashing thread without being copied.
-const LARGE: usize = 64 << 10;
-
-/// How many pieces may wait for the hashing thread.
-const WAITING: usize = 16;
-
-impl DiffId {
-    fn new(threaded: bool) -> Self {
-        let hasher = threaded.then(Hasher::start).flatten();
-        let hasher = hasher.unwrap_or_else(|| Hasher::Inline(Sha256::new()));
-        Self {
-            small: Vec::new(),
-            size: 0,
-            hasher,
-        }
-    }
-
-    fn update(&mut self, data: &[u8]) -> io::Result<()> {
-        self.size += data.len() as u64;
-        if let Hasher::Inline(hasher) = &mut self.hasher {
-            hasher.update(data);
-            return Ok(());
-        }
-        self.small.extend_from_slice(data);
-        if self.small.len() >= LARGE {
-            self.send_small()
-        } else {
-            Ok(())
-        }
-    }
-
-    fn update_shared(&mut self, data: &Bytes) -> io::Result<()> {
-        if data.len() < LARGE || matches!(self.hasher, Hasher::Inline(_)) {
-            return self.update(data);
-        }
-        self.size += data.len() as u64;
-        self.send_small()?;
-        self.hasher.send(data.clone())
-    }
-
-    fn send_small(&mut self) -> io::Result<()> {
-        let next = Vec::with_capacity(LARGE + 2 * BLOCK);
-        self.hasher.send(std::mem::replace(&mut self.small, next).into())
-    }
-
-    fn finish(mut self) -> io::Result<(Digest, u64)> {
-        self.send_small()?;
-        let digest = match self.hasher {
-            Hasher::Inline(hasher) => hasher.finalize().into(),
-            Hasher::Thread { pieces, digest } => {
-                drop(pieces);
-                digest.join().map_err(|_| hasher_died())?
-            }
-        };
-        Ok((Digest::from(digest), self.size))
-    }
-}
-
-impl Hasher {
-    /// Starts the thread; `None` when the system has none to give.
-    fn start() -> Option<Self> {
-        let (pieces, queue) = sync_channel::<Bytes>(WAITING);
-        let hash = move || {
-            let mut hasher = Sha256::new();
-            queue.iter().for_each(|piece| hasher.update(&piece));
-            hasher.finalize().into()
-        };
-        let digest = thread::Builder::new().name("diff-id".into()).spawn(hash).ok()?;
-        Some(Self::Thread { pieces, digest })
-    }
-
-    fn send(&mut self, piece: Bytes) -> io::Result<()> {
-        match self {
-            Self::Inline(hasher) => hasher.update(&piece),
-            Self::Thread { pieces, .. } => pieces.send(piece).map_err(|_| hasher_died())?,
-        }
-        Ok(())
-    }
-}
-
-fn hasher_died() -> io::Error {
-    io::Error::other("the hashing thread ended unexpectedly")
 }

@@ -40,11 +40,11 @@ mod blob;
 mod config;
 mod digest;
 mod erofs;
-mod gzip;
 mod image;
 mod layer;
 mod layout;
 mod manifest;
+mod pieces;
 mod reference;
 mod time;
 
@@ -57,5 +57,6 @@ pub use image::{Annotations, DEFAULT_ENVIRONMENT, Image, ImageIndex, ImageSpec, 
 pub use layer::{Compression, Layer, LayerError, LayerWriter, write_layer};
 pub use layout::{BaseImage, LayoutError, read_layout, read_layout_tag, write_layout};
 pub use manifest::{Descriptor, Index, Manifest, Platform, media_type};
+pub use pieces::PieceCache;
 pub use reference::{ParseTagError, Tag};
 pub use time::{ParseTimestampError, Timestamp};

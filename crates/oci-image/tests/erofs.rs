@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::process::Command;
 
-use bytes::Bytes;
+use file_content::Content;
 use oci_image::{ErofsFile, ErofsFileKind, ErofsImage, LayerError, media_type, write_erofs_layer};
 use proptest::prelude::*;
 use tarball::{Entry, Header, Kind};
 
-fn entry(path: &str, kind: Kind, content: &[u8]) -> Entry {
+fn entry(path: &str, kind: Kind, content: &[u8]) -> Entry<Content> {
     let header = Header {
         path: path.to_owned(),
         mode: 0o755,
@@ -21,17 +21,17 @@ fn entry(path: &str, kind: Kind, content: &[u8]) -> Entry {
     };
     Entry {
         header,
-        content: Bytes::copy_from_slice(content),
+        content: content.to_vec().into(),
     }
 }
 
-fn link(path: &str, kind: Kind, target: &str) -> Entry {
+fn link(path: &str, kind: Kind, target: &str) -> Entry<Content> {
     let mut entry = entry(path, kind, b"");
     entry.header.link = target.to_owned();
     entry
 }
 
-fn sample() -> Vec<Entry> {
+fn sample() -> Vec<Entry<Content>> {
     let mut entries = vec![entry("bin", Kind::Directory, b"")];
     let mut setuid = entry("bin/su", Kind::Regular, b"#!/bin/sh\n");
     setuid.header.mode = 0o4755;
@@ -58,7 +58,7 @@ fn sample() -> Vec<Entry> {
     entries
 }
 
-fn written(entries: Vec<Entry>) -> Vec<u8> {
+fn written(entries: Vec<Entry<Content>>) -> Vec<u8> {
     let (layer, blob) = write_erofs_layer(entries, 7, Vec::new()).unwrap();
     assert_eq!(layer.descriptor.media_type, media_type::LAYER_EROFS);
     assert_eq!(layer.descriptor.size, blob.len() as u64);

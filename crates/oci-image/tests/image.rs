@@ -33,7 +33,7 @@ fn layer(files: &[(&str, &'static str)]) -> (Layer, BlobSource) {
     let mut writer = LayerWriter::new(Vec::new(), Compression::default()).unwrap();
     for (path, content) in files {
         let (header, content) = regular(path, content);
-        writer.append(&header, &content).unwrap();
+        writer.append(&header, &content.clone().into()).unwrap();
     }
     let (layer, blob) = writer.finish().unwrap();
     (layer, BlobSource::Memory(blob.into()))
@@ -150,7 +150,7 @@ fn content_of_another_size_than_declared_is_refused_by_name() {
     let (mut header, content) = regular("etc/liar", "four");
     header.size = 5;
     let mut writer = LayerWriter::new(Vec::new(), Compression::default()).unwrap();
-    let error = writer.append(&header, &content).unwrap_err();
+    let error = writer.append(&header, &content.clone().into()).unwrap_err();
     assert!(matches!(&error, LayerError::Size { path, declared: 5, actual: 4 } if path == "etc/liar"));
 }
 
@@ -170,14 +170,14 @@ fn thread_counts_change_neither_digest_nor_diff_id() {
                 size: content.len() as u64,
                 ..Header::new(Kind::Regular)
             };
-            writer.append(&header, &content).unwrap();
+            writer.append(&header, &content.clone().into()).unwrap();
         }
         let header = Header {
             path: "big".into(),
             size: big.len() as u64,
             ..Header::new(Kind::Regular)
         };
-        writer.append(&header, &big).unwrap();
+        writer.append(&header, &big.clone().into()).unwrap();
         let (layer, blob) = writer.finish().unwrap();
         let mut tar = Vec::new();
         flate2::read::GzDecoder::new(&blob[..])
@@ -313,7 +313,7 @@ fn a_spooled_layer_becomes_a_blob_that_others_can_read() {
     let spool = tempfile::NamedTempFile::new_in(tmp.path()).unwrap();
     let mut writer = LayerWriter::new(spool, Compression::default()).unwrap();
     let (header, content) = regular("a", "b");
-    writer.append(&header, &content).unwrap();
+    writer.append(&header, &content.clone().into()).unwrap();
     let (layer, spool) = writer.finish().unwrap();
     let (digest, blob) = (layer.descriptor.digest, BlobSource::from(spool.into_temp_path()));
     let spec = ImageSpec::new(Platform::linux("amd64"), time());

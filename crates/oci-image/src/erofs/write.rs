@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::ops::Range;
 
-use bytes::Bytes;
+use file_content::Content;
 use tarball::{Entry, Header, Kind};
 
 use super::*;
@@ -23,7 +23,7 @@ const ROOT: usize = 0;
 /// # Errors
 /// When a member has no directory, or a name or attribute that the format cannot hold, or writing fails.
 pub fn write_erofs_layer<W: Write>(
-    entries: impl IntoIterator<Item = Entry>,
+    entries: impl IntoIterator<Item = Entry<Content>>,
     build_time: i64,
     out: W,
 ) -> Result<(Layer, W), LayerError> {
@@ -47,7 +47,7 @@ pub fn write_erofs_layer<W: Write>(
 enum Data {
     /// Names and inodes; sorted when the plan is made.
     Directory(Vec<(String, usize)>),
-    File(Bytes),
+    File(Content),
     Symlink(String),
     Node(u32),
 }
@@ -117,7 +117,7 @@ impl Plan {
         }
     }
 
-    fn add(&mut self, entry: Entry) -> Result<(), LayerError> {
+    fn add(&mut self, entry: Entry<Content>) -> Result<(), LayerError> {
         let Entry { header, content } = entry;
         let path = header.path.trim_end_matches('/').to_owned();
         let (directory, name) = path.rsplit_once('/').unwrap_or(("", &path));
@@ -142,7 +142,13 @@ impl Plan {
         Ok(())
     }
 
-    fn inode(&self, header: &Header, content: Bytes, path: &str, parent: usize) -> Result<Inode, LayerError> {
+    fn inode(
+        &self,
+        header: &Header,
+        content: Content,
+        path: &str,
+        parent: usize,
+    ) -> Result<Inode, LayerError> {
         let mut xattrs: BTreeMap<String, Vec<u8>> = header
             .pax
             .iter()
@@ -313,7 +319,7 @@ impl Plan {
     fn write_content(&self, index: usize, out: &mut impl Write) -> Result<usize, LayerError> {
         let inode = &self.inodes[index];
         match &inode.data {
-            Data::File(content) => out.write_all(content)?,
+            Data::File(content) => content.chunks(|chunk| Ok::<_, LayerError>(out.write_all(&chunk)?))?,
             Data::Symlink(target) => out.write_all(target.as_bytes())?,
             Data::Directory(_) => out.write_all(&self.dirents(index))?,
             Data::Node(_) => {}
@@ -352,7 +358,7 @@ impl Inode {
     /// The size of its content in bytes.
     fn size(&self) -> usize {
         match &self.data {
-            Data::File(content) => content.len(),
+            Data::File(content) => usize::try_from(content.len()).unwrap_or(usize::MAX),
             Data::Symlink(target) => target.len(),
             Data::Node(_) => 0,
             Data::Directory(children) => {

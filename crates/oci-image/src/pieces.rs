@@ -1,0 +1,183 @@
+//! The two ways of a layer's bytes: into the diff ID, and deflated into the blob. Each has threads of its own.
+
+use std::io::{self, Write};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use bytes::Bytes;
+use deflate_pieces::{Joiner, Piece, deflate};
+use file_content::{Deflated, Hash};
+use sha2::{Digest as _, Sha256};
+
+use crate::digest::Hashing;
+use crate::{Compression, Digest};
+
+/// Keeps deflated pieces from one layer to the next, whatever image it belongs to.
+pub trait PieceCache: Send + Sync {
+    /// The piece of a key, verified.
+    fn get(&self, key: &Hash) -> Option<Bytes>;
+
+    /// Keeps a piece. That it cannot be kept is no error.
+    fn put(&self, key: &Hash, deflated: &[u8]);
+}
+
+/// Names what the key is of; to be changed when the same bytes would be deflated differently.
+const KEY_CONTEXT: &str = "apko layer piece v1";
+
+/// How many chunks may wait for the hashing thread.
+const WAITING: usize = 16;
+
+fn died() -> io::Error {
+    io::Error::other("a thread ended unexpectedly")
+}
+
+/// Hashes the uncompressed tar on a thread of its own.
+pub(crate) struct DiffId {
+    size: u64,
+    chunks: SyncSender<Bytes>,
+    digest: JoinHandle<[u8; 32]>,
+}
+
+impl DiffId {
+    pub(crate) fn start() -> io::Result<Self> {
+        let (chunks, queue) = sync_channel::<Bytes>(WAITING);
+        let hash = move || {
+            let mut hasher = Sha256::new();
+            queue.iter().for_each(|chunk| hasher.update(&chunk));
+            hasher.finalize().into()
+        };
+        let digest = thread::Builder::new().name("diff-id".into()).spawn(hash)?;
+        Ok(Self {
+            size: 0,
+            chunks,
+            digest,
+        })
+    }
+
+    pub(crate) fn update(&mut self, chunk: Bytes) -> io::Result<()> {
+        self.size += chunk.len() as u64;
+        self.chunks.send(chunk).map_err(|_| died())
+    }
+
+    pub(crate) fn finish(self) -> io::Result<(Digest, u64)> {
+        drop(self.chunks);
+        let digest = self.digest.join().map_err(|_| died())?;
+        Ok((digest.into(), self.size))
+    }
+}
+
+/// A piece on its way into the blob.
+enum Part {
+    /// Under way in one of the deflating threads.
+    Deflating(Receiver<io::Result<(Bytes, Piece)>>),
+    /// Deflated before.
+    Copied(Arc<Deflated>, Piece),
+}
+
+struct Job {
+    content: Bytes,
+    reply: SyncSender<io::Result<(Bytes, Piece)>>,
+}
+
+/// Deflates on several threads, and writes and hashes the blob on another one, in the order of submission.
+pub(crate) struct Output<W> {
+    jobs: SyncSender<Job>,
+    parts: SyncSender<Part>,
+    /// Taken when it has failed.
+    writer: Option<JoinHandle<io::Result<Hashing<W>>>>,
+}
+
+impl<W: Write + Send + 'static> Output<W> {
+    pub(crate) fn start(
+        out: W,
+        compression: Compression,
+        cache: Option<Arc<dyn PieceCache>>,
+    ) -> io::Result<Self> {
+        let threads = compression.threads.get();
+        let (jobs, queue) = sync_channel::<Job>(threads);
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..threads {
+            let (queue, cache) = (Arc::clone(&queue), cache.clone());
+            let work = move || work(&queue, compression.level, cache.as_deref());
+            thread::Builder::new().name("deflate".into()).spawn(work)?;
+        }
+        let (parts, waiting) = sync_channel::<Part>(2 * threads);
+        let write = move || write(out, &waiting);
+        let writer = thread::Builder::new().name("blob".into()).spawn(write)?;
+        Ok(Self {
+            jobs,
+            parts,
+            writer: Some(writer),
+        })
+    }
+
+    /// Deflates a content, or takes its piece from the cache.
+    pub(crate) fn deflate(&mut self, content: Bytes) -> io::Result<()> {
+        let (reply, result) = sync_channel(1);
+        self.send(Part::Deflating(result))?;
+        self.jobs.send(Job { content, reply }).map_err(|_| died())
+    }
+
+    /// Copies a piece that was deflated before.
+    pub(crate) fn copy(&mut self, deflated: Arc<Deflated>, piece: Piece) -> io::Result<()> {
+        self.send(Part::Copied(deflated, piece))
+    }
+
+    fn send(&mut self, part: Part) -> io::Result<()> {
+        if self.parts.send(part).is_ok() {
+            return Ok(());
+        }
+        // The thread has ended before its time: it tells why.
+        let writer = self.writer.take().ok_or_else(died)?;
+        writer.join().map_err(|_| died())?.and(Err(died()))
+    }
+
+    /// Waits until all is written.
+    pub(crate) fn finish(self) -> io::Result<Hashing<W>> {
+        drop((self.jobs, self.parts));
+        let writer = self.writer.ok_or_else(died)?;
+        writer.join().map_err(|_| died())?
+    }
+}
+
+fn work(queue: &Mutex<Receiver<Job>>, level: u32, cache: Option<&dyn PieceCache>) {
+    loop {
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = next else { break };
+        // The receiver is gone when the layer was given up half-way.
+        let _ = job.reply.send(piece(&job.content, level, cache));
+    }
+}
+
+fn piece(content: &[u8], level: u32, cache: Option<&dyn PieceCache>) -> io::Result<(Bytes, Piece)> {
+    let Some(cache) = cache else {
+        return deflate(content, &[], level).map(|(deflated, piece)| (deflated.into(), piece));
+    };
+    let mut hasher = blake3::Hasher::new_derive_key(KEY_CONTEXT);
+    hasher.update(&[level as u8]).update(content);
+    let key = hasher.finalize().into();
+    if let Some(deflated) = cache.get(&key) {
+        return Ok((deflated, Piece::of(content)));
+    }
+    let (deflated, piece) = deflate(content, &[], level)?;
+    cache.put(&key, &deflated);
+    Ok((deflated.into(), piece))
+}
+
+fn write<W: Write>(out: W, parts: &Receiver<Part>) -> io::Result<Hashing<W>> {
+    let mut joiner = Joiner::new(Hashing::new(out))?;
+    for part in parts {
+        match part {
+            Part::Deflating(result) => {
+                let (deflated, piece) = result.recv().map_err(|_| died())??;
+                joiner.append(&deflated, piece)?;
+            }
+            Part::Copied(deflated, piece) => {
+                deflated.chunks(|chunk| joiner.out().write_all(&chunk))?;
+                joiner.note(piece);
+            }
+        }
+    }
+    joiner.finish()
+}
