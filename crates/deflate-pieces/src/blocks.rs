@@ -89,6 +89,11 @@ impl<'a> BlockReader<'a> {
         &self.blocks
     }
 
+    /// How many bytes of what the stream inflates to were consumed.
+    pub fn position(&self) -> u64 {
+        self.output - (self.end - self.start) as u64
+    }
+
     fn note_block(&mut self, bit: u64) {
         self.blocks.push(Block {
             output: self.output,

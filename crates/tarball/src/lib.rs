@@ -38,6 +38,7 @@ pub const BLOCK: usize = 512;
 
 /// What a member is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[allow(missing_docs)]
 pub enum Kind {
     Regular,
@@ -65,6 +66,7 @@ impl Kind {
 
 /// What a member says of itself beside its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Header {
     /// The path as the archive has it; directories may or may not end in `/`.
     pub path: String,
