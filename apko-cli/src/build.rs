@@ -1,12 +1,12 @@
 //! `apko build`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use std::{env, fs};
 
 use apk_types::Arch;
 use apko::config::{ImageConfiguration, Loaded, load};
-use apko::{Additions, BuildRequest, Event, Lockfile, Policy, build as build_image, vcs_url};
+use apko::{Additions, BuildRequest, Event, Lockfile, Policy, Store, build as build_image, vcs_url};
 use cli_support::{Steps, size};
 use oci_image::{Tag, Timestamp};
 use tempfile::TempDir;
@@ -50,6 +50,7 @@ pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
         source_date_epoch: source_date_epoch()?,
         build_date: &build_date,
         sboms: arguments.sbom && !arguments.sbom_formats.is_empty(),
+        store: &store(arguments.sources.cache_dir.as_deref(), spool.path())?,
         spool: spool.path(),
     };
     let mut since = Instant::now();
@@ -80,6 +81,23 @@ fn read_lock(path: &Path, loaded: &Loaded, additions: &Additions, archs: &[Arch]
         ))
     })?;
     Ok(lockfile)
+}
+
+/// Where packages are kept: in the directory asked for, that of the user, or else for as long as the command runs.
+pub(crate) fn store(asked: Option<&Path>, spool: &Path) -> Outcome<Store> {
+    let of_user = || {
+        let variable = |name| {
+            env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        let caches = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
+        caches.map(|caches| caches.join("apko"))
+    };
+    match asked.map(Path::to_owned).or_else(of_user) {
+        Some(directory) => Ok(Store::at(directory)),
+        None => Store::temporary(spool).map_err(|error| Failure::at(spool, &error)),
+    }
 }
 
 /// A directory for layers until they are moved into the output. It goes when the build ends, with Ctrl-C too.

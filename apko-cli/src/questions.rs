@@ -1,11 +1,13 @@
 //! The commands that answer questions about a configuration.
 
+use std::env;
+
 use apko::config::{Loaded, load};
 use apko::{Lockfile, Policy, Repositories, dot as draw, lock as lock_packages, world};
 use cli_support::Steps;
 
 use crate::args;
-use crate::build::{additions, archs, print, write_file};
+use crate::build::{additions, archs, print, store, write_file};
 use crate::failure::{Failure, Outcome};
 
 pub(crate) fn lock(arguments: &args::Lock, steps: &Steps) -> Outcome {
@@ -18,7 +20,8 @@ pub(crate) fn lock(arguments: &args::Lock, steps: &Steps) -> Outcome {
     let start = std::time::Instant::now();
     let name = arguments.config.display().to_string();
     let additions = additions(&arguments.sources, &[]);
-    let lockfile: Lockfile = lock_packages(&name, &loaded, &additions, &archs, &policy)?;
+    let store = store(arguments.sources.cache_dir.as_deref(), &env::temp_dir())?;
+    let lockfile: Lockfile = lock_packages(&name, &loaded, &additions, &archs, &policy, &store)?;
     let json = lockfile.to_json().map_err(|error| Failure::work(&error))?;
     let output = arguments
         .output

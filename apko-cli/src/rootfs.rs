@@ -1,5 +1,6 @@
 //! `apko build-minirootfs` and `apko build-cpio`.
 
+use std::env;
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,7 +16,7 @@ use flate2::write::GzEncoder;
 use tarball::Writer;
 
 use crate::args::{Limits, Sources};
-use crate::build::{additions, build_date, policy, source_date_epoch};
+use crate::build::{additions, build_date, policy, source_date_epoch, store};
 use crate::failure::{Failure, Outcome};
 
 pub(crate) const MINIROOTFS_EXAMPLES: &str = "\
@@ -62,7 +63,7 @@ pub(crate) fn minirootfs(arguments: &Rootfs, steps: &Steps) -> Outcome {
         for member in root.tree.walk() {
             let entry = member.entry;
             writer
-                .append(&entry.header, &entry.content)
+                .append(&entry.header, &entry.content.read()?)
                 .map_err(io::Error::other)?;
         }
         writer.finish().map_err(io::Error::other)?.flush()
@@ -92,6 +93,7 @@ fn make(arguments: &Rootfs, steps: &Steps) -> Outcome<Root> {
         policy: &policy(&arguments.limits, arguments.ignore_signatures),
         source_date_epoch: source_date_epoch()?,
         build_date: build_date(arguments.build_date.as_deref())?.unix_seconds(),
+        store: &store(arguments.sources.cache_dir.as_deref(), &env::temp_dir())?,
     };
     let root = rootfs(&request)?;
     let what = format!("{arch:8} {} packages", root.packages.len());

@@ -152,6 +152,7 @@ fn request(arguments: &Build, path: &Path, arch: Arch) -> BuildRequest {
 
 fn environment(arguments: &Build) -> ApkoEnvironment {
     ApkoEnvironment {
+        store: None,
         additions: Additions {
             keys: arguments.keyring_append.clone(),
             build_repositories: arguments.repository_append.clone(),

@@ -22,4 +22,4 @@ mod location;
 mod read;
 
 pub use location::{Location, LocationError};
-pub use read::{RepositoryError, Trust, read_index, read_key, read_package};
+pub use read::{RepositoryError, Trust, checksum, read_index, read_key, read_package, read_package_file};

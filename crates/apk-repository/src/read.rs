@@ -5,7 +5,7 @@ use std::{fs, io};
 
 use apk_index::{Index, IndexError};
 use apk_package::{Expected, KeyError, Keyring, Limits, PackageError, VerifiedPackage};
-use apk_types::{Arch, PackageRecord};
+use apk_types::{Arch, Checksum, PackageRecord};
 use bytes::Bytes;
 
 use crate::Location;
@@ -127,6 +127,28 @@ pub fn read_index(location: &Location, arch: Arch, trust: &Trust) -> Result<Opti
         .map_err(|source| RepositoryError::Index { path, source })
 }
 
+/// Reads the file of a package. That it is the one that the index speaks of is for the caller to verify, by its
+/// [`checksum`].
+pub fn read_package_file(
+    location: &Location,
+    arch: Arch,
+    record: &PackageRecord,
+) -> Result<(PathBuf, Bytes), RepositoryError> {
+    let path = local(location)?.join(arch.apk_name()).join(record.file_name());
+    match fs::read(&path) {
+        Ok(bytes) => Ok((path, bytes.into())),
+        Err(source) => Err(RepositoryError::Read { path, source }),
+    }
+}
+
+/// The checksum that the index has for a package.
+pub fn checksum(location: &Location, record: &PackageRecord) -> Result<Checksum, RepositoryError> {
+    record.checksum.ok_or_else(|| RepositoryError::NoChecksum {
+        location: location.to_string(),
+        package: format!("{}-{}", record.name, record.version),
+    })
+}
+
 /// Reads a package and verifies that it is the one that the index speaks of. Returns its bytes beside what they
 /// hold.
 pub fn read_package(
@@ -135,18 +157,9 @@ pub fn read_package(
     record: &PackageRecord,
     trust: &Trust,
 ) -> Result<(Bytes, VerifiedPackage), RepositoryError> {
-    let path = local(location)?.join(arch.apk_name()).join(record.file_name());
+    let checksum = checksum(location, record)?;
+    let (path, bytes) = read_package_file(location, arch, record)?;
     let package = format!("{}-{}", record.name, record.version);
-    let Some(checksum) = record.checksum else {
-        return Err(RepositoryError::NoChecksum {
-            location: location.to_string(),
-            package,
-        });
-    };
-    let bytes: Bytes = match fs::read(&path) {
-        Ok(bytes) => bytes.into(),
-        Err(source) => return Err(RepositoryError::Read { path, source }),
-    };
     let expected = Expected {
         size: Some(record.size),
         ..Expected::checksum(&package, checksum)

@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use apk_repository::RepositoryError;
 use apk_rootfs::layers;
 use apk_types::{Arch, PackageRecord};
 use oci_image::{
@@ -23,6 +23,7 @@ use crate::lock::{LockError, Lockfile, check_world};
 use crate::plan::{Plan, plan};
 use crate::resolve::{Additions, Policy, ResolveError, sorted, world};
 use crate::sbom::{self, SbomError, SbomFile};
+use crate::store::{FetchError, Store};
 
 /// What to build.
 #[derive(Clone, Debug)]
@@ -47,6 +48,8 @@ pub struct BuildRequest<'a> {
     pub build_date: &'a Timestamp,
     /// Whether to make SBOMs.
     pub sboms: bool,
+    /// Where packages are kept once they were verified.
+    pub store: &'a Store,
     /// Where layers are kept until the image is written.
     pub spool: &'a Path,
 }
@@ -104,7 +107,7 @@ pub enum BuildError {
     Resolve(#[from] ResolveError),
     /// A package could not be had.
     #[error(transparent)]
-    Fetch(#[from] RepositoryError),
+    Fetch(#[from] FetchError),
     /// The file tree could not be made.
     #[error(transparent)]
     Install(#[from] InstallationError),
@@ -173,9 +176,9 @@ pub fn build(request: &BuildRequest<'_>, watch: &mut dyn FnMut(Event<'_>)) -> Re
     let mut newest = (request.build_date.clone(), request.build_date.unix_seconds());
     for plan in plans {
         let arch = plan.resolution.arch;
-        let packages = fetch(&plan.resolution, repositories.trust())?;
+        let packages = fetch(&plan.resolution, &request.policy.package_limits, request.store)?;
         check_lock(request, &plan, &packages)?;
-        let bytes = packages.iter().map(|package| package.file.len() as u64).sum();
+        let bytes = packages.iter().map(|package| package.contents.size).sum();
         watch(Event::Fetched {
             arch,
             packages: packages.len(),
@@ -194,7 +197,7 @@ pub fn build(request: &BuildRequest<'_>, watch: &mut dyn FnMut(Event<'_>)) -> Re
         };
         let root = install(&install_request, &packages)?;
         let created = created(request, root.created)?;
-        let layers = write_layers(&root, arch, request.spool)?;
+        let layers = write_layers(&root, arch, request.store, request.spool)?;
         watch(Event::Built {
             arch,
             layers: layers.len(),
@@ -258,7 +261,12 @@ fn created(request: &BuildRequest<'_>, seconds: i64) -> Result<Timestamp, BuildE
 }
 
 /// Writes a tree into temporary files: as one layer, or as many as the configuration's `layering` gives.
-pub fn write_layers(root: &Root, arch: Arch, spool: &Path) -> Result<Vec<(Layer, BlobSource)>, BuildError> {
+pub fn write_layers(
+    root: &Root,
+    arch: Arch,
+    store: &Store,
+    spool: &Path,
+) -> Result<Vec<(Layer, BlobSource)>, BuildError> {
     match &root.configuration.layering {
         Some(layering) if *layering != Default::default() => {
             let records: Vec<&PackageRecord> = root.packages.iter().map(|one| &one.package.record).collect();
@@ -266,14 +274,14 @@ pub fn write_layers(root: &Root, arch: Arch, spool: &Path) -> Result<Vec<(Layer,
             let layers = layers::split(&root.tree, &groups, &root.packages);
             layers
                 .into_iter()
-                .map(|entries| write_layer(entries, arch, spool))
+                .map(|entries| write_layer(entries, arch, store, spool))
                 .collect()
         }
         _ => {
             let entries = root.tree.walk().map(|member| member.entry);
             let layer = match root.configuration.format.as_str() {
                 "erofs" => write_erofs(entries, root.default_time, arch, spool)?,
-                _ => write_layer(entries, arch, spool)?,
+                _ => write_layer(entries, arch, store, spool)?,
             };
             Ok(vec![layer])
         }
@@ -305,15 +313,13 @@ fn spool_file(spool: &Path) -> Result<(File, TempPath), BuildError> {
 fn write_layer(
     entries: impl IntoIterator<Item = Entry<Content>>,
     arch: Arch,
+    store: &Store,
     spool: &Path,
 ) -> Result<(Layer, BlobSource), BuildError> {
-    let failed = |source| BuildError::Spool {
-        path: spool.to_owned(),
-        source,
-    };
     let layer = |source| BuildError::Layer { arch, source };
     let (file, path) = spool_file(spool)?;
-    let mut writer = LayerWriter::new(file, Compression::default()).map_err(layer)?;
+    let mut writer = LayerWriter::with_cache(file, Compression::default(), Some(Arc::new(store.clone())))
+        .map_err(layer)?;
     for entry in entries {
         writer.append(&entry.header, &entry.content).map_err(layer)?;
     }

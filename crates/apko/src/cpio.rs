@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 
 use apk_rootfs::Tree;
-use bytes::Bytes;
+use file_content::Content;
 use tarball::Kind;
 
 const DIRECTORY: u32 = 0o040_000;
@@ -18,17 +18,18 @@ const FIFO: u32 = 0o010_000;
 /// members in a layer's order; all owned by root, with time and inode 0. Hard links become files of their own.
 pub fn write_cpio(tree: &Tree, out: impl Write) -> io::Result<()> {
     let mut archive = Archive { out, position: 0 };
-    archive.record(".", DIRECTORY | 0o777, (0, 0), &[])?;
-    let mut files: HashMap<String, (u32, Bytes)> = HashMap::new();
+    let none = Content::default();
+    archive.record(".", DIRECTORY | 0o777, (0, 0), &none)?;
+    let mut files: HashMap<String, (u32, Content)> = HashMap::new();
     for member in tree.walk() {
         let (header, content) = (member.entry.header, member.entry.content);
         let (path, mode, device) = (header.path.as_str(), header.mode, header.device);
         match header.kind {
-            Kind::Directory => archive.record(path, DIRECTORY | mode, (0, 0), &[])?,
-            Kind::Symlink => archive.record(path, SYMLINK | 0o777, (0, 0), header.link.as_bytes())?,
-            Kind::CharDevice => archive.record(path, CHAR_DEVICE | mode, device, &[])?,
-            Kind::BlockDevice => archive.record(path, BLOCK_DEVICE | mode, device, &[])?,
-            Kind::Fifo => archive.record(path, FIFO | mode, (0, 0), &[])?,
+            Kind::Directory => archive.record(path, DIRECTORY | mode, (0, 0), &none)?,
+            Kind::Symlink => archive.record(path, SYMLINK | 0o777, (0, 0), &header.link.into())?,
+            Kind::CharDevice => archive.record(path, CHAR_DEVICE | mode, device, &none)?,
+            Kind::BlockDevice => archive.record(path, BLOCK_DEVICE | mode, device, &none)?,
+            Kind::Fifo => archive.record(path, FIFO | mode, (0, 0), &none)?,
             Kind::Regular => {
                 archive.record(path, REGULAR | mode, (0, 0), &content)?;
                 files.insert(header.path, (mode, content));
@@ -41,7 +42,7 @@ pub fn write_cpio(tree: &Tree, out: impl Write) -> io::Result<()> {
             }
         }
     }
-    archive.record("TRAILER!!!", 0, (0, 0), &[])?;
+    archive.record("TRAILER!!!", 0, (0, 0), &none)?;
     archive.out.flush()
 }
 
@@ -56,7 +57,7 @@ impl<W: Write> Archive<W> {
         name: &str,
         mode: u32,
         (major, minor): (u32, u32),
-        content: &[u8],
+        content: &Content,
     ) -> io::Result<()> {
         let too_large = || io::Error::other(format!("{name} is too large for a cpio archive"));
         let size = u32::try_from(content.len()).map_err(|_| too_large())?;
@@ -71,7 +72,7 @@ impl<W: Write> Archive<W> {
         self.write(name.as_bytes())?;
         self.write(&[0])?;
         self.pad()?;
-        self.write(content)?;
+        content.chunks(|chunk| self.write(&chunk))?;
         self.pad()
     }
 

@@ -15,6 +15,7 @@ use crate::build::BuildError;
 use crate::config::ImageConfiguration;
 use crate::install::{InstallRequest, Root, fetch, install};
 use crate::resolve::{Additions, Policy, Repositories, ResolveError, lock_configurations, world};
+use crate::store::Store;
 
 /// A build environment: resolved, locked, installed, not yet on disk.
 #[derive(Debug)]
@@ -42,6 +43,7 @@ pub fn environment(
     additions: &Additions,
     arch: Arch,
     policy: &Policy,
+    store: &Store,
 ) -> Result<Environment, BuildError> {
     let repositories = Repositories::open(configuration, additions, &[arch], policy)?;
     let locked = lock_configurations(configuration, additions, &[arch], &repositories)?
@@ -52,7 +54,7 @@ pub fn environment(
         .resolve(&world, &[arch], false)?
         .pop()
         .ok_or(ResolveError::NoArchitecture)?;
-    let packages = fetch(&resolution, repositories.trust())?;
+    let packages = fetch(&resolution, &policy.package_limits, store)?;
     let request = InstallRequest {
         configuration: &locked,
         arch,

@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use apk_package::PkgInfo;
-use apk_repository::{RepositoryError, Trust, read_package};
+use apk_package::Limits;
 use apk_rootfs::accounts::{self, AccountsError, PasswdEntry};
 use apk_rootfs::certificates::{self, Certificate, CertificateError};
 use apk_rootfs::installed_db::InstalledPackage;
@@ -16,26 +15,19 @@ use apk_rootfs::{
     InstallError, Installation, Installed, Package, Tree, TreeError, busybox, devices, ldso, services,
 };
 use apk_types::{Arch, PackageRecord};
-use bytes::Bytes;
-use file_content::Content;
-use tarball::Entry;
+use package_store::StoredPackage;
 
 use crate::config::{ImageConfiguration, NamedText, PathMutation};
-use crate::resolve::{Repositories, Resolution, ResolvedPackage, sorted};
+use crate::resolve::{Repositories, Resolution, sorted};
+use crate::store::{FetchError, Store};
 
 /// A package that was fetched and verified.
 #[derive(Clone, Debug)]
 pub struct FetchedPackage {
     /// What its own `.PKGINFO` says, with its checksum and size.
     pub record: PackageRecord,
-    /// What its control section says.
-    pub info: PkgInfo,
-    /// The members of its control section.
-    pub control: Vec<Entry>,
-    /// The members of its data section.
-    pub data: Vec<Entry<Content>>,
-    /// The bytes of its file.
-    pub file: Bytes,
+    /// Its contents.
+    pub contents: StoredPackage,
 }
 
 /// An image's file tree, complete.
@@ -85,7 +77,11 @@ pub enum InstallationError {
 
 /// Fetches and verifies packages, several at a time. The order is kept; of several errors the first in that order
 /// is returned.
-pub fn fetch(resolution: &Resolution, trust: &Trust) -> Result<Vec<FetchedPackage>, RepositoryError> {
+pub fn fetch(
+    resolution: &Resolution,
+    limits: &Limits,
+    store: &Store,
+) -> Result<Vec<FetchedPackage>, FetchError> {
     let packages = &resolution.packages;
     let next = AtomicUsize::new(0);
     let fetched = Mutex::new(BTreeMap::new());
@@ -93,7 +89,7 @@ pub fn fetch(resolution: &Resolution, trust: &Trust) -> Result<Vec<FetchedPackag
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(package) = packages.get(index) else { break };
-            let result = fetch_one(package, resolution.arch, trust);
+            let result = store.fetch(package, resolution.arch, limits);
             fetched
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -114,25 +110,6 @@ pub fn fetch(resolution: &Resolution, trust: &Trust) -> Result<Vec<FetchedPackag
         .unwrap_or_else(PoisonError::into_inner)
         .into_values()
         .collect()
-}
-
-fn fetch_one(
-    package: &ResolvedPackage,
-    arch: Arch,
-    trust: &Trust,
-) -> Result<FetchedPackage, RepositoryError> {
-    let (file, contents) = read_package(&package.location, arch, &package.record, trust)?;
-    let record = contents
-        .info
-        .to_record(contents.control_checksum, file.len() as u64);
-    let data = contents.data.into_iter();
-    Ok(FetchedPackage {
-        record,
-        info: contents.info,
-        control: contents.control,
-        data: data.map(|entry| entry.map(Content::from)).collect(),
-        file,
-    })
 }
 
 /// What [`install`] needs to know beside the packages.
@@ -233,12 +210,12 @@ fn install_packages(
     let mut installation = Installation::new(tree);
     for package in packages {
         // The database has all that a package watches on one line.
-        let triggers = &package.info.triggers;
+        let triggers = &package.contents.info.triggers;
         let triggers = (!triggers.is_empty()).then(|| triggers.join(" "));
         let package = Package {
             record: &package.record,
-            control: &package.control,
-            data: &package.data,
+            control: &package.contents.control,
+            data: &package.contents.data,
             triggers: triggers.as_slice(),
         };
         installation.install(&package, script_time)?;

@@ -11,7 +11,7 @@
 //! anywhere.
 //!
 //! ```
-//! use apko::{Additions, InstallRequest, Policy, Repositories, config};
+//! use apko::{Additions, InstallRequest, Policy, Repositories, Store, config};
 //! use apk_types::Arch;
 //! # let repository = testkit::Repository::new("x86_64");
 //! # repository.publish(&[testkit::Package::new("hello", "1.0-r0").file("usr/bin/hello", 0o755, "#!/bin/sh\n")]);
@@ -26,7 +26,9 @@
 //! let resolution = &repositories.resolve(&world, &archs, true)?[0];
 //! assert_eq!(resolution.packages[0].record.version, "1.0-r0");
 //!
-//! let packages = apko::fetch(resolution, repositories.trust())?;
+//! let spool = tempfile::tempdir()?;
+//! let store = Store::at(spool.path());
+//! let packages = apko::fetch(resolution, &Policy::default().package_limits, &store)?;
 //! let request = InstallRequest {
 //!     configuration: &configuration,
 //!     arch: Arch::X86_64,
@@ -40,8 +42,7 @@
 //! let root = apko::install(&request, &packages)?;
 //! assert_eq!(&root.tree.read("usr/bin/hello")?[..], b"#!/bin/sh\n");
 //!
-//! let spool = tempfile::tempdir()?;
-//! let layers = apko::write_layers(&root, Arch::X86_64, spool.path())?;
+//! let layers = apko::write_layers(&root, Arch::X86_64, &store, spool.path())?;
 //! println!("diff ID {}", layers[0].0.diff_id);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -58,6 +59,7 @@ mod plan;
 mod resolve;
 mod rootfs;
 mod sbom;
+mod store;
 mod unify;
 mod vcs;
 
@@ -76,5 +78,6 @@ pub use resolve::{
 };
 pub use rootfs::{RootfsRequest, rootfs};
 pub use sbom::{SbomError, SbomFile};
+pub use store::{FetchError, Store};
 pub use unify::{Disagreement, Locked, Resolved, unify};
 pub use vcs::{head_commit, vcs_url};

@@ -6,6 +6,7 @@ use crate::build::BuildError;
 use crate::config::ImageConfiguration;
 use crate::install::{InstallRequest, Root, fetch, install};
 use crate::resolve::{Additions, Policy, Repositories, ResolveError, world};
+use crate::store::Store;
 
 /// What tree to make.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct RootfsRequest<'a> {
     pub source_date_epoch: Option<i64>,
     /// The same unless a package is newer.
     pub build_date: i64,
+    /// Where packages are kept once they were verified.
+    pub store: &'a Store,
 }
 
 /// Resolves, fetches and installs the packages of a configuration, which stays as it is written: unlike
@@ -38,7 +41,7 @@ pub fn rootfs(request: &RootfsRequest<'_>) -> Result<Root, BuildError> {
         .resolve(&world, &[arch], false)?
         .pop()
         .ok_or(ResolveError::NoArchitecture)?;
-    let packages = fetch(&resolution, repositories.trust())?;
+    let packages = fetch(&resolution, &request.policy.package_limits, request.store)?;
     let install_request = InstallRequest {
         configuration: &configuration,
         arch,

@@ -7,7 +7,7 @@ use std::fs;
 use apk_types::{Arch, Dependency};
 use apko::config::{ImageConfiguration, parse};
 use apko::{
-    Additions, BuildError, BuildRequest, Built, Policy, Repositories, RootfsRequest, build, rootfs,
+    Additions, BuildError, BuildRequest, Built, Policy, Repositories, RootfsRequest, Store, build, rootfs,
     write_cpio,
 };
 use oci_image::Timestamp;
@@ -49,6 +49,7 @@ impl<'a> Case<'a> {
             source_date_epoch: self.source_date_epoch,
             build_date: &Timestamp::from_unix(0).unwrap(),
             sboms: true,
+            store: &Store::at(spool.path()),
             spool: spool.path(),
         };
         build(&request, &mut |_| {})
@@ -247,6 +248,7 @@ fn a_file_tree_alone_says_what_was_asked_for() {
         packages: vec!["hello".to_owned()],
         ..Additions::default()
     };
+    let spool = tempfile::tempdir().unwrap();
     let request = RootfsRequest {
         configuration: &parse("{entrypoint: {command: /usr/bin/hello}}").unwrap(),
         additions: &additions,
@@ -254,6 +256,7 @@ fn a_file_tree_alone_says_what_was_asked_for() {
         policy: &Policy::default(),
         source_date_epoch: None,
         build_date: 0,
+        store: &Store::at(spool.path()),
     };
     let root = rootfs(&request).unwrap();
     assert_eq!(root.tree.read("etc/apk/world").unwrap(), "hello\n");

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use apk_types::Arch;
 use apko::config::{Loaded, load};
-use apko::{Additions, BuildRequest, Built, LockError, Lockfile, Misfit, Policy, build, lock};
+use apko::{Additions, BuildRequest, Built, LockError, Lockfile, Misfit, Policy, Store, build, lock};
 use oci_image::Timestamp;
 use tempfile::TempDir;
 use testkit::{Package, Repository};
@@ -51,8 +51,13 @@ impl Case {
             &additions,
             &[Arch::X86_64],
             &Policy::default(),
+            &self.store(),
         )
         .unwrap()
+    }
+
+    fn store(&self) -> Store {
+        Store::at(self.directory.path().join("cache"))
     }
 
     fn build(&self, loaded: &Loaded, lockfile: Option<&Lockfile>) -> Result<Built, apko::BuildError> {
@@ -67,6 +72,7 @@ impl Case {
             source_date_epoch: None,
             build_date: &Timestamp::from_unix(0).unwrap(),
             sboms: true,
+            store: &self.store(),
             spool: self.directory.path(),
         };
         build(&request, &mut |_| {})
@@ -185,6 +191,7 @@ fn a_base_image_stays_below_and_is_not_installed_again() {
         &Additions::default(),
         &[Arch::X86_64],
         &Policy::default(),
+        &case.store(),
     )
     .unwrap();
     let names: Vec<&str> = lockfile

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use apk_types::Arch;
 use apko::config::{Accounts, Contents, Group, ImageConfiguration, PathMutation, User};
-use apko::{Additions, Policy};
+use apko::{Additions, Policy, Store};
 use melange_config::types::Environment;
 
 use crate::compiled::BuildEnvironment;
@@ -16,6 +16,8 @@ pub struct ApkoEnvironment {
     pub additions: Additions,
     /// How careful to be.
     pub policy: Policy,
+    /// Where packages are kept from one environment to the next; `None` keeps them as long as it takes.
+    pub store: Option<Store>,
 }
 
 impl BuildEnvironment for ApkoEnvironment {
@@ -29,7 +31,11 @@ impl BuildEnvironment for ApkoEnvironment {
             return Err("`environment.contents.baseimage` is not supported yet".into());
         }
         let configuration = configuration(environment);
-        let made = apko::environment(&configuration, &self.additions, arch, &self.policy)?;
+        let store = match &self.store {
+            Some(store) => store.clone(),
+            None => Store::temporary(root.parent().unwrap_or(root))?,
+        };
+        let made = apko::environment(&configuration, &self.additions, arch, &self.policy, &store)?;
         apko::lay_down(&made.root.tree, root)?;
         Ok(made.locked.contents.packages)
     }

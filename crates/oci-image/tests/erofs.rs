@@ -84,7 +84,7 @@ fn what_is_written_reads_back() {
         {
             let mut content = Vec::new();
             image.copy(file, &mut content).unwrap();
-            assert_eq!(content, entry.content, "{}", file.path);
+            assert_eq!(Content::from(content), entry.content, "{}", file.path);
         }
     }
     let find = |path: &str| files.iter().find(|file| file.path == path).unwrap();

@@ -1,6 +1,5 @@
 //! Making a lock file.
 
-use apk_package::split;
 use apk_repository::Location;
 use apk_types::{Arch, Checksum};
 use base64::Engine as _;
@@ -17,6 +16,7 @@ use crate::config::{ImageConfiguration, Loaded};
 use crate::install::{FetchedPackage, fetch};
 use crate::plan::resolve_with_base;
 use crate::resolve::{Additions, Policy, Repositories, ResolveError};
+use crate::store::Store;
 
 /// Resolves a configuration for each architecture on its own, fetches and verifies the packages, and writes down
 /// what they are; what a base image has is left out. `name` is the configuration's path as the lock file shall name it.
@@ -26,6 +26,7 @@ pub fn lock(
     additions: &Additions,
     archs: &[Arch],
     policy: &Policy,
+    store: &Store,
 ) -> Result<Lockfile, BuildError> {
     let configuration = &loaded.configuration;
     let mut contents = LockedContents {
@@ -37,7 +38,7 @@ pub fn lock(
     let bases = Base::read_all(configuration, &loaded.include_paths, archs)?;
     for resolution in resolve_with_base(configuration, additions, archs, &mut repositories, &bases)? {
         let arch = resolution.arch;
-        let fetched = fetch(&resolution, repositories.trust())?;
+        let fetched = fetch(&resolution, &policy.package_limits, store)?;
         for (package, chosen) in fetched.iter().zip(&resolution.packages) {
             contents
                 .packages
@@ -99,9 +100,8 @@ fn locked(package: &FetchedPackage, url: String) -> LockedPackage {
     let range =
         |range: &std::ops::Range<usize>| format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
     let contents = &package.contents;
-    // The package was verified a moment ago, so that its sections are to be found.
-    let sections = split(&package.file, &apk_package::Limits::default()).ok();
-    let signature = sections.as_ref().and_then(|sections| sections.signature.as_ref());
+    let sections = &contents.sections;
+    let signature = sections.signature.as_ref();
     let section = |place: Option<&std::ops::Range<usize>>, checksum: String| LockedSection {
         range: place.map(range).unwrap_or_default(),
         checksum,
@@ -114,18 +114,18 @@ fn locked(package: &FetchedPackage, url: String) -> LockedPackage {
         signature: section(
             signature,
             signature
-                .map(|place| sha1(&Sha1::digest(&package.file[place.clone()])))
+                .map(|place| sha1(&Sha1::digest(&contents.prefix[place.clone()])))
                 .unwrap_or_default(),
         ),
         control: section(
-            sections.as_ref().map(|sections| &sections.control),
+            Some(&sections.control),
             match contents.control_checksum {
                 Checksum::Sha1(digest) => sha1(&digest),
                 Checksum::Sha256(digest) => format!("sha256-{}", STANDARD.encode(digest)),
             },
         ),
         data: section(
-            sections.as_ref().map(|sections| &sections.data),
+            Some(&sections.data),
             format!("sha256-{}", STANDARD.encode(contents.data_hash)),
         ),
         checksum: contents.control_checksum.to_string(),
