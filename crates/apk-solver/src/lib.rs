@@ -40,6 +40,7 @@
 mod check;
 mod conflict;
 mod error;
+mod explain;
 mod go_version;
 mod greedy;
 mod request;
@@ -52,6 +53,7 @@ use search::{LimitReached, Search};
 
 pub use conflict::{Asker, Candidate, Cause, Conflict, Demand, Reason, Rejected};
 pub use error::SolveError;
+pub use explain::{Change, Contradiction, ExplainLimits, Explanation, Remedy, Rivals, Step};
 pub use request::{DEFAULT_STEP_LIMIT, Options, Sibling, Solution, Strategy, UnknownStrategy};
 pub use universe::{PackageRef, Repository, Universe};
 
@@ -78,12 +80,7 @@ impl Universe<'_> {
         if is_final {
             return greedy.map_err(SolveError::Conflict);
         }
-        let search = Search {
-            universe: self,
-            world: &world,
-            options,
-            ignored: None,
-        };
+        let search = Search::new(self, &world, options);
         match (search.solve(), options.strategy) {
             (Ok(Some(packages)), _) => Ok(self.found(&packages, dead_end)),
             (Ok(None), Strategy::Complete) => {

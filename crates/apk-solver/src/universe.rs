@@ -229,6 +229,22 @@ impl<'a> Universe<'a> {
         self.names.get(name).copied()
     }
 
+    pub(crate) fn has_provider(&self, name: &str) -> bool {
+        self.find(name)
+            .is_some_and(|name| !self.providers(name).is_empty())
+    }
+
+    /// The text of a name that a package has or provides.
+    pub(crate) fn text(&self, name: NameId, package: PackageId) -> String {
+        if self.name(package) == name {
+            return self.record(package).name.clone();
+        }
+        let entry = self.provides(package).find(|(provided, _)| *provided == name);
+        entry
+            .map(|(_, entry)| entry.name().to_owned())
+            .unwrap_or_default()
+    }
+
     pub(crate) fn providers(&self, name: NameId) -> &[PackageId] {
         self.providers.get(name.index())
     }

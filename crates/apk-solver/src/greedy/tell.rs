@@ -25,19 +25,6 @@ impl<'s> Greedy<'s> {
         }
     }
 
-    fn name_text(&self, package: PackageId, name: NameId) -> String {
-        if self.universe.name(package) == name {
-            return self.universe.record(package).name.clone();
-        }
-        let provided = self
-            .universe
-            .provides(package)
-            .find(|(provided, _)| *provided == name);
-        provided
-            .map(|(_, entry)| entry.name().to_owned())
-            .unwrap_or_default()
-    }
-
     pub(super) fn tell(&self, dead: &Dead<'s>) -> Conflict {
         let cause = match dead.failure {
             Failure::NothingProvides => Cause::NothingProvides,
@@ -45,7 +32,7 @@ impl<'s> Greedy<'s> {
             Failure::AlreadyChosen(package) => Cause::AlreadyChosen(self.candidate(package)),
             Failure::Clash(package, name) => Cause::Clash {
                 with: self.candidate(package),
-                name: self.name_text(package, name),
+                name: self.universe.text(name, package),
             },
             Failure::Unmet(ref present) => Cause::Unmet {
                 chosen: present.iter().map(|package| self.candidate(*package)).collect(),
@@ -96,7 +83,7 @@ impl<'s> Greedy<'s> {
             },
             Fall::NameTaken(by, name) => Reason::NameTaken {
                 by: self.candidate(by),
-                name: self.name_text(by, name),
+                name: self.universe.text(name, by),
             },
             Fall::Unreadable(version) => Reason::UnreadableVersion(version.to_owned()),
             Fall::AbsentFor(arch) => Reason::AbsentFor(arch.to_owned()),

@@ -4,6 +4,7 @@ mod order;
 mod pins;
 mod provider;
 
+use std::cell::Cell;
 use std::collections::HashSet;
 
 use apk_types::Dependency;
@@ -14,6 +15,7 @@ use crate::request::Options;
 use crate::universe::{NameId, PackageId, Universe};
 use pins::Pins;
 use provider::Provider;
+pub(crate) use provider::contested_names;
 
 /// How often `install_if` may bring packages that bring more; each time costs a search.
 const ROUNDS: usize = 8;
@@ -33,19 +35,54 @@ pub(crate) struct Ignored<'s> {
 
 /// One request.
 pub(crate) struct Search<'r, 's> {
-    pub(crate) universe: &'s Universe<'s>,
-    pub(crate) world: &'r [&'s Dependency],
-    pub(crate) options: &'r Options<'s>,
-    pub(crate) ignored: Option<&'r Ignored<'s>>,
+    universe: &'s Universe<'s>,
+    world: &'r [&'s Dependency],
+    options: &'r Options<'s>,
+    ignored: Option<&'r Ignored<'s>>,
+    steps: Cell<u32>,
 }
 
-impl<'s> Search<'_, 's> {
+impl<'r, 's> Search<'r, 's> {
+    pub(crate) fn new(
+        universe: &'s Universe<'s>,
+        world: &'r [&'s Dependency],
+        options: &'r Options<'s>,
+    ) -> Self {
+        Self {
+            universe,
+            world,
+            options,
+            ignored: None,
+            steps: Cell::new(0),
+        }
+    }
+
+    pub(crate) fn without(self, ignored: Option<&'r Ignored<'s>>) -> Self {
+        Self { ignored, ..self }
+    }
+
+    /// How many steps it has taken.
+    pub(crate) fn steps(&self) -> u32 {
+        self.steps.get()
+    }
+
     /// Finds packages that satisfy the world, in the order of installation, or `None` where none do.
     ///
     /// A result is whole: every dependency met, no conflict, one version of each name.
     pub(crate) fn solve(&self) -> Result<Option<Vec<PackageId>>, LimitReached> {
-        let strict = Pins::strict(self.universe);
-        if let Some(packages) = self.solve_with(&strict)? {
+        self.answer(|pins| self.solve_with(pins))
+    }
+
+    /// True where some packages satisfy the world; what `install_if` brings is left out, since it forbids nothing.
+    pub(crate) fn is_solvable(&self) -> Result<bool, LimitReached> {
+        Ok(self.answer(|pins| self.find(pins, &[], &[]))?.is_some())
+    }
+
+    fn answer(
+        &self,
+        find: impl Fn(&Pins<'s>) -> Result<Option<Vec<PackageId>>, LimitReached>,
+    ) -> Result<Option<Vec<PackageId>>, LimitReached> {
+        if let Some(packages) = find(&Pins::strict(self.universe))? {
             return Ok(Some(packages));
         }
         // What a pinned entry depends on may come from the repositories of its tag, even below packages of others.
@@ -54,7 +91,7 @@ impl<'s> Search<'_, 's> {
             return Ok(None);
         };
         loop {
-            let Some(packages) = self.solve_with(&pins)? else {
+            let Some(packages) = find(&pins)? else {
                 return Ok(None);
             };
             let strays = pins::strays(self.universe, self.world, &packages);
@@ -62,17 +99,6 @@ impl<'s> Search<'_, 's> {
                 return Ok(Some(packages));
             }
             pins.bar(&strays);
-        }
-    }
-
-    /// True where some packages satisfy the world; what `install_if` brings is left out, since it forbids nothing.
-    pub(crate) fn is_solvable(&self) -> Result<bool, LimitReached> {
-        if self.find(&Pins::strict(self.universe), &[], &[])?.is_some() {
-            return Ok(true);
-        }
-        match Pins::inherited(self.universe, self.world) {
-            None => Ok(false),
-            Some(pins) => Ok(self.find(&pins, &[], &[])?.is_some()),
         }
     }
 
@@ -127,7 +153,7 @@ impl<'s> Search<'_, 's> {
         required: &[PackageId],
         wished: &[PackageId],
     ) -> Result<Option<Vec<PackageId>>, LimitReached> {
-        let provider = Provider::new(self.universe, self.options, pins, self.ignored);
+        let provider = Provider::new(self.universe, self.options, pins, self.ignored, &self.steps);
         let mut demands = provider.demands(None, self.world.iter().copied());
         demands
             .requirements

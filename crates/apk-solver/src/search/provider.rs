@@ -34,7 +34,7 @@ pub(super) struct Provider<'r, 's> {
     /// What claims stand for, by their number after the packages'.
     claims: RefCell<Vec<Claim>>,
     claim_numbers: RefCell<BTreeMap<Claim, SolvableId>>,
-    steps: Cell<u32>,
+    steps: &'r Cell<u32>,
 }
 
 /// A name, and who claims it; `None` are all who provide it without a version.
@@ -54,6 +54,7 @@ impl<'r, 's> Provider<'r, 's> {
         options: &'r Options<'s>,
         pins: &'r Pins<'s>,
         ignored: Option<&'r Ignored<'s>>,
+        steps: &'r Cell<u32>,
     ) -> Self {
         Self {
             universe,
@@ -64,7 +65,7 @@ impl<'r, 's> Provider<'r, 's> {
             unions: RefCell::default(),
             claims: RefCell::default(),
             claim_numbers: RefCell::default(),
-            steps: Cell::new(0),
+            steps,
         }
     }
 
@@ -233,7 +234,7 @@ impl<'r, 's> Provider<'r, 's> {
 }
 
 /// The names a package claims that packages of other names claim as well.
-fn contested_names(universe: &Universe<'_>, package: PackageId) -> Vec<universe::NameId> {
+pub(crate) fn contested_names(universe: &Universe<'_>, package: PackageId) -> Vec<universe::NameId> {
     let mut names = vec![universe.name(package)];
     names.extend_from_slice(universe.provided_names(package));
     names.sort();

@@ -1,6 +1,8 @@
 //! What holds for any universe and any world.
 
-use apk_solver::{Asker, Options, PackageRef, Solution, SolveError, Strategy as Choice, Universe};
+use apk_solver::{
+    Asker, ExplainLimits, Options, PackageRef, Solution, SolveError, Strategy as Choice, Universe,
+};
 use apk_types::{Dependency, PackageRecord, Version};
 use proptest::prelude::*;
 
@@ -255,4 +257,39 @@ fn a_long_chain_of_packages_is_followed_to_its_end() {
     let repos = universe::read(text.lines(), |_| ());
     let solution = universe::solve(&repos, &[], &universe::world("p0")).unwrap();
     assert_eq!(solution.packages.len(), 5_001);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_contradiction_cannot_lose_an_entry_and_a_remedy_helps(repos in repos(), world in worlds()) {
+        // An entry that is pinned may open the way for another, so that less is not always easier.
+        let has_pins = world.iter().any(|entry| entry.pin().is_some());
+        let repositories = universe::repositories(&repos);
+        let universe = Universe::new(&repositories);
+        let options = Options { strategy: Choice::Complete, ..Options::default() };
+        let is_solvable = |world: &[Dependency]| universe.solve(world, &options).is_ok();
+        let Ok(explanation) = universe.explain(&world, &options, &ExplainLimits::default()) else { return Ok(()) };
+        prop_assert_eq!(explanation.is_none(), is_solvable(&world));
+        let Some(explanation) = explanation else { return Ok(()) };
+        for contradiction in &explanation.contradictions {
+            prop_assert!(contradiction.is_minimal);
+            prop_assert!(!is_solvable(&contradiction.entries));
+            for number in (0..contradiction.entries.len()).filter(|_| !has_pins) {
+                let mut fewer = contradiction.entries.clone();
+                fewer.remove(number);
+                prop_assert!(is_solvable(&fewer), "{:?}", contradiction.entries);
+            }
+        }
+        prop_assert!(!explanation.remedies.is_empty());
+        for remedy in &explanation.remedies {
+            let mut changed = world.clone();
+            for change in &remedy.changes {
+                changed.retain(|entry| *entry != change.entry);
+                changed.extend(change.instead.iter().map(|(other, _)| other.clone()));
+            }
+            prop_assert!(is_solvable(&changed), "{:?}", remedy);
+        }
+    }
 }
