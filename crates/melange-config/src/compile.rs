@@ -14,7 +14,9 @@ use spanned_yaml::{Diagnostic, Span};
 
 use crate::compiled::{Compiled, Subpackage, Test};
 use crate::condition::evaluate;
-use crate::error::{ConfigError, SourceText};
+use crate::error::{Collected, ConfigError};
+use crate::source::SourceText;
+use crate::substitute::Scope;
 use crate::types::{Environment, Group, Resources, StringMap, User};
 use crate::validate;
 use crate::written::{self, Configuration};
@@ -28,6 +30,11 @@ pub trait PipelineSource {
     /// # Errors
     /// When the pipeline is there and cannot be read; `Ok(None)` when there is none of that name.
     fn find(&self, name: &str) -> std::io::Result<Option<PipelineText<'_>>>;
+
+    /// The names that could have been meant where one is not found; none if they cannot be told.
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// The text of a named pipeline.
@@ -46,6 +53,10 @@ impl PipelineSource for BTreeMap<String, String> {
             path: Cow::Owned(format!("{name}.yaml")),
             text: Cow::Borrowed(text),
         }))
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.keys().cloned().collect()
     }
 }
 
@@ -205,11 +216,12 @@ impl Compiler<'_> {
 
     fn expand_subpackages(
         &self,
-        scope: &crate::substitute::Scope,
+        scope: &Scope,
         commit: &str,
     ) -> Result<Vec<written::Subpackage>, ConfigError> {
         let mut expanded = Vec::new();
-        let mut add = |written: &written::Subpackage, scope: &crate::substitute::Scope| {
+        let mut faults = Collected::default();
+        let mut add = |written: &written::Subpackage, scope: &Scope| {
             let mut subpackage = written.replaced(scope);
             if subpackage.package.commit.is_empty() {
                 commit.clone_into(&mut subpackage.package.commit);
@@ -222,19 +234,9 @@ impl Compiler<'_> {
                 continue;
             }
             let data = &self.configuration.data;
-            let range = data.iter().rfind(|range| range.name == subpackage.range);
-            let Some(range) = range else {
-                let mut diagnostic = Diagnostic::new(format!(
-                    "range `{}` of subpackage `{}` is not defined",
-                    subpackage.range, subpackage.package.name
-                ))
-                .at(subpackage.range_span)
-                .label("no list of this name under `data`");
-                let names: Vec<_> = data.iter().map(|range| format!("`{}`", range.name)).collect();
-                if !names.is_empty() {
-                    diagnostic = diagnostic.help(format!("defined are {}", names.join(", ")));
-                }
-                return Err(ConfigError::new(self.text(), diagnostic));
+            let Some(range) = data.iter().rfind(|range| range.name == subpackage.range) else {
+                faults.extend(self.unknown_range(subpackage));
+                continue;
             };
             let mut scope = scope.clone();
             for (key, value) in &range.items {
@@ -243,7 +245,22 @@ impl Compiler<'_> {
                 add(subpackage, &scope);
             }
         }
-        Ok(expanded)
+        faults.end(expanded)
+    }
+
+    fn unknown_range(&self, subpackage: &written::Subpackage) -> ConfigError {
+        let (range, name) = (&subpackage.range, &subpackage.package.name);
+        let message = format!("range `{range}` of subpackage `{name}` is not defined");
+        let diagnostic = Diagnostic::new(message)
+            .at(subpackage.range_span)
+            .label("no list of this name under `data`");
+        let data = &self.configuration.data;
+        let names: Vec<_> = data.iter().map(|range| format!("`{}`", range.name)).collect();
+        let diagnostic = match names.is_empty() {
+            true => diagnostic,
+            false => diagnostic.help(format!("defined are {}", names.join(", "))),
+        };
+        ConfigError::new(self.text(), diagnostic)
     }
 
     fn complete_environments(&self, draft: &mut Draft) {
@@ -292,36 +309,30 @@ impl Compiler<'_> {
     fn validate(&self, draft: &Draft) -> Result<(), ConfigError> {
         let places = self.configuration.places;
         let package = &draft.compiled.package;
-        let name_rule = "must be letters, digits, `+`, `_`, `.` and `-`";
-        if !validate::is_package_name(&package.name) {
-            let message = format!("the package name `{}` {name_rule}", package.name);
-            return Err(self.fault(message, places.name));
-        }
-        validate::version(&package.version).map_err(|problem| {
-            let message = format!("the package version cannot be used: {problem}");
-            self.fault(message, places.version)
-        })?;
-        let in_package = |problem| self.fault(problem, places.package);
-        validate::priorities("the package", &package.dependencies).map_err(in_package)?;
-        validate::capabilities(&package.setcap).map_err(in_package)?;
-        validate::cpe(&package.cpe).map_err(in_package)?;
+        let mut faults = Collected::default();
+        let mut check = |check: Result<(), String>, span: Span| {
+            faults.keep(check.map_err(|problem| self.fault(problem, span)));
+        };
+        check(validate::package_name("package", &package.name), places.name);
+        check(validate::version(&package.version), places.version);
+        let dependencies = validate::priorities("the package", &package.dependencies);
+        check(dependencies, places.package);
+        check(validate::capabilities(&package.setcap), places.package);
+        check(validate::cpe(&package.cpe), places.package);
         let mut seen: HashMap<&str, &str> = HashMap::new();
         seen.insert(&package.name, "the package itself");
         for subpackage in &draft.subpackages {
             let name = &subpackage.package.name;
-            if !validate::is_package_name(name) {
-                let message = format!("the subpackage name `{name}` {name_rule}");
-                return Err(self.fault(message, subpackage.span));
-            }
+            check(validate::package_name("subpackage", name), subpackage.span);
             if let Some(other) = seen.insert(name, "another subpackage") {
-                let message = format!("subpackage `{name}` has the same name as {other}");
-                return Err(self.fault(message, subpackage.span));
+                let problem = format!("subpackage `{name}` has the same name as {other}");
+                check(Err(problem), subpackage.span);
             }
             let owner = format!("subpackage `{name}`");
-            validate::priorities(&owner, &subpackage.package.dependencies)
-                .map_err(|problem| self.fault(problem, subpackage.span))?;
+            let dependencies = validate::priorities(&owner, &subpackage.package.dependencies);
+            check(dependencies, subpackage.span);
         }
-        Ok(())
+        faults.end(())
     }
 
     fn apply_build_options(&mut self, environment: &mut Environment) {
@@ -346,43 +357,65 @@ impl Compiler<'_> {
         compiled.vars.clone_from(&self.vars);
         let scope = self.build_scope(&compiled.package, &draft.subpackages)?;
         let mut steps = Steps::new(self.text(), pipelines);
-        let (pipeline, mut needs) = steps.compile(&draft.pipeline, &scope)?;
-        compiled.pipeline = pipeline;
-        let main = compiled.package.name.clone();
+        let mut faults = Collected::default();
+        let mut needs = Vec::new();
+        if let Some((pipeline, packages)) = faults.keep(steps.compile(&draft.pipeline, &scope)) {
+            compiled.pipeline = pipeline;
+            needs = packages;
+        }
         for subpackage in draft.subpackages {
             let scope = variables::subpackage_scope(&scope, &subpackage.package.name);
-            let condition = scope
-                .substitute_quoted(&subpackage.condition)
-                .map_err(|error| self.unresolved(&error, subpackage.span))?;
-            let enabled =
-                evaluate(&condition).map_err(|error| self.fault(error.to_string(), subpackage.span))?;
-            let (pipeline, more) = steps.compile(&subpackage.pipeline, &scope)?;
-            needs.extend(more);
-            let test = subpackage
-                .test
-                .map(|test| compile_test(&mut steps, test, &scope, &subpackage.package.name));
-            compiled.subpackages.push(Subpackage {
-                condition: subpackage.condition,
-                enabled,
-                pipeline,
-                test: test.transpose()?,
-                package: subpackage.package,
-            });
+            if let Some((subpackage, packages)) = faults.keep(self.subpackage(subpackage, &mut steps, &scope))
+            {
+                compiled.subpackages.push(subpackage);
+                needs.extend(packages);
+            }
         }
         compiled.environment.contents.packages.extend(needs);
         let test = draft
             .test
-            .map(|test| compile_test(&mut steps, test, &scope, &main));
-        compiled.test = test.transpose()?;
+            .map(|test| compile_test(&mut steps, test, &scope, &compiled.package.name));
+        compiled.test = faults.keep(test.transpose()).flatten();
         compiled.warnings = steps.warnings;
-        Ok(compiled)
+        faults.end(compiled)
+    }
+
+    /// Compiles a subpackage; returns it and the packages that its steps need.
+    fn subpackage(
+        &self,
+        subpackage: written::Subpackage,
+        steps: &mut Steps<'_>,
+        scope: &Scope,
+    ) -> Result<(Subpackage, Vec<String>), ConfigError> {
+        let mut faults = Collected::default();
+        let enabled = faults.keep(self.holds(&subpackage, scope)).unwrap_or_default();
+        let compiled = faults.keep(steps.compile(&subpackage.pipeline, scope));
+        let (pipeline, needs) = compiled.unwrap_or_default();
+        let test = subpackage
+            .test
+            .map(|test| compile_test(steps, test, scope, &subpackage.package.name));
+        let subpackage = Subpackage {
+            condition: subpackage.condition,
+            enabled,
+            pipeline,
+            test: faults.keep(test.transpose()).flatten(),
+            package: subpackage.package,
+        };
+        faults.end((subpackage, needs))
+    }
+
+    fn holds(&self, subpackage: &written::Subpackage, scope: &Scope) -> Result<bool, ConfigError> {
+        let condition = scope
+            .substitute_quoted(&subpackage.condition)
+            .map_err(|error| self.unresolved(&error, subpackage.condition_span))?;
+        evaluate(&condition).map_err(|error| self.fault(error.to_string(), subpackage.condition_span))
     }
 }
 
 fn compile_test(
     steps: &mut Steps<'_>,
     mut test: written::Test,
-    scope: &crate::substitute::Scope,
+    scope: &Scope,
     package: &str,
 ) -> Result<Test, ConfigError> {
     let (pipeline, needs) = steps.compile(&test.pipeline, scope)?;

@@ -1,9 +1,11 @@
 //! The configuration compiled for one architecture: every value is concrete.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use apk_types::Arch;
 
+use crate::source::Location;
 use crate::types::{BuildOption, Capabilities, Environment, Package, StringMap, VarTransform};
 use crate::update::Update;
 
@@ -37,6 +39,8 @@ pub struct Compiled {
 /// A step, or a pipeline of steps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Step {
+    /// Where it is written.
+    pub location: Option<Arc<Location>>,
     /// The condition, variables replaced.
     pub condition: String,
     /// Whether the condition holds; an absent one does.

@@ -1,64 +1,131 @@
 //! What can be wrong with a configuration.
 
+use std::fmt;
 use std::sync::Arc;
 
-use spanned_yaml::{Diagnostic, Span};
+use spanned_yaml::Diagnostic;
 
-/// A text that was read: the configuration or a pipeline file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SourceText {
-    /// The name for messages.
-    pub path: String,
-    /// The text itself.
-    pub text: String,
+use crate::source::{Location, SourceText};
+
+/// How many faults are shown at once.
+const SHOWN: usize = 20;
+
+/// How many faults of compiling are told apart.
+const COLLECTED: usize = 200;
+
+/// Says what is wrong with a configuration and shows where: everything that could be told at once.
+#[derive(Clone, Debug)]
+pub struct ConfigError {
+    faults: Vec<Fault>,
 }
 
-/// Says what is wrong with a configuration and shows where.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{}: {diagnostic}", text.path)]
-pub struct ConfigError {
-    /// The text it was found in.
+/// One thing that is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The text it was found in: the configuration or the file of a pipeline.
     pub text: Arc<SourceText>,
     /// What is wrong.
     pub diagnostic: Box<Diagnostic>,
+    /// Where the pipeline is used whose file it was found in.
+    pub used_at: Option<Arc<Location>>,
+}
+
+impl std::error::Error for ConfigError {}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((first, more)) = self.faults.split_first() else {
+            return f.write_str("the configuration is wrong");
+        };
+        write!(f, "{}: {}", first.text.path, first.diagnostic)?;
+        match more.len() {
+            0 => Ok(()),
+            1 => f.write_str(" (and one more fault)"),
+            more => write!(f, " (and {more} more faults)"),
+        }
+    }
 }
 
 impl ConfigError {
     pub(crate) fn new(text: &Arc<SourceText>, diagnostic: Diagnostic) -> Self {
-        Self {
+        Self::of(text, vec![diagnostic])
+    }
+
+    pub(crate) fn of(text: &Arc<SourceText>, diagnostics: Vec<Diagnostic>) -> Self {
+        let fault = |diagnostic| Fault {
             text: Arc::clone(text),
             diagnostic: Box::new(diagnostic),
+            used_at: None,
+        };
+        Self {
+            faults: diagnostics.into_iter().map(fault).collect(),
         }
     }
 
-    /// Draws the error with the line it is about; see [`spanned_yaml::render`].
+    /// Says where the pipeline is used that the faults are in, unless that is said already.
+    pub(crate) fn used_at(mut self, location: &Arc<Location>) -> Self {
+        for fault in &mut self.faults {
+            fault.used_at.get_or_insert_with(|| Arc::clone(location));
+        }
+        self
+    }
+
+    /// What is wrong, in the order it was found; there is at least one fault.
+    #[must_use]
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    /// Draws the faults with the lines they are about, the first twenty of them; see [`spanned_yaml::render`].
     #[must_use]
     pub fn render(&self) -> String {
-        spanned_yaml::render(&self.diagnostic, &self.text.path, &self.text.text)
+        let drawn: Vec<_> = self.faults.iter().take(SHOWN).map(Fault::render).collect();
+        let mut out = drawn.join("\n");
+        if self.faults.len() > SHOWN {
+            out.push_str(&format!(
+                "\n{} more faults are not shown\n",
+                self.faults.len() - SHOWN
+            ));
+        }
+        out
     }
 }
 
-impl SourceText {
-    /// Narrows a span down to the first occurrence of `needle` in it.
-    pub(crate) fn find(&self, within: Span, needle: &str) -> Span {
-        let end = within.end.min(self.text.len());
-        let Some(at) = self
-            .text
-            .get(within.start..end)
-            .and_then(|text| text.find(needle))
-        else {
-            return within;
-        };
-        let start = within.start + at;
-        let before = &self.text[within.start..start];
-        let line_start = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
-        let lines = before.matches('\n').count();
-        let column = self.text[line_start..start].chars().count() + 1;
-        Span {
-            start,
-            end: start + needle.len(),
-            line: within.line + u32::try_from(lines).unwrap_or(u32::MAX),
-            column: u32::try_from(column).unwrap_or(u32::MAX),
+impl Fault {
+    /// Draws the fault with the line it is about; see [`spanned_yaml::render`].
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut out = spanned_yaml::render(&self.diagnostic, &self.text.path, &self.text.text);
+        if let Some(location) = &self.used_at {
+            out.push_str(&format!("  = used at {location}\n"));
+        }
+        out
+    }
+}
+
+/// Collects the faults of parts, so that those of one part do not hide those of another.
+#[derive(Debug, Default)]
+pub(crate) struct Collected(Vec<Fault>);
+
+impl Collected {
+    pub(crate) fn keep<T>(&mut self, part: Result<T, ConfigError>) -> Option<T> {
+        part.map_err(|error| self.extend(error)).ok()
+    }
+
+    pub(crate) fn extend(&mut self, error: ConfigError) {
+        for fault in error.faults {
+            // What is made from a range repeats its faults.
+            if self.0.len() < COLLECTED && !self.0.contains(&fault) {
+                self.0.push(fault);
+            }
+        }
+    }
+
+    /// Returns the whole if no part had a fault.
+    pub(crate) fn end<T>(self, whole: T) -> Result<T, ConfigError> {
+        match self.0.is_empty() {
+            true => Ok(whole),
+            false => Err(ConfigError { faults: self.0 }),
         }
     }
 }

@@ -9,15 +9,49 @@ use std::sync::Arc;
 
 use spanned_yaml::{Diagnostic, Fields, Node};
 
-use crate::error::SourceText;
+use crate::source::SourceText;
 use crate::types::{BuildOption, Capabilities, StringMap, VarTransform};
 use crate::written::{Argument, Configuration, Input, PackagePlaces, Pipeline, Range, Subpackage, Test};
 
-type Read<T> = Result<T, Diagnostic>;
+pub(crate) type Read<T> = Result<T, Faults>;
+
+/// What is wrong with a part; never empty where it is an error.
+#[derive(Debug, Default)]
+pub(crate) struct Faults(pub(crate) Vec<Diagnostic>);
+
+impl From<Diagnostic> for Faults {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self(vec![diagnostic])
+    }
+}
+
+impl Faults {
+    /// Keeps the faults of a part in mind, so that those of the next parts are found too.
+    pub(crate) fn keep<T: Default>(&mut self, part: Read<T>) -> T {
+        part.unwrap_or_else(|faults| {
+            self.0.extend(faults.0);
+            T::default()
+        })
+    }
+
+    /// Returns the whole if no part had a fault.
+    pub(crate) fn end<T>(self, whole: T) -> Read<T> {
+        if self.0.is_empty() { Ok(whole) } else { Err(self) }
+    }
+}
+
+/// Ends the reading of a mapping, whose other keys are unknown.
+fn end(fields: Fields<'_>) -> Read<()> {
+    Faults(fields.unknown()).end(())
+}
 
 /// Reads a string, empty where absent.
 fn string<'a>(fields: &mut Fields<'a>, key: &'a str) -> Read<String> {
     Ok(fields.string(key)?.unwrap_or_default())
+}
+
+fn strings<'a>(fields: &mut Fields<'a>, key: &'a str) -> Read<Vec<String>> {
+    Ok(fields.strings(key)?)
 }
 
 fn flag<'a>(fields: &mut Fields<'a>, key: &'a str) -> Read<bool> {
@@ -29,9 +63,15 @@ fn map<'a>(fields: &mut Fields<'a>, key: &'a str) -> Read<StringMap> {
 }
 
 /// Reads a list of mappings.
-fn list<'a, T>(fields: &mut Fields<'a>, key: &'a str, item: impl FnMut(&'a Node) -> Read<T>) -> Read<Vec<T>> {
+fn list<'a, T: Default>(
+    fields: &mut Fields<'a>,
+    key: &'a str,
+    mut item: impl FnMut(&'a Node) -> Read<T>,
+) -> Read<Vec<T>> {
     let items = fields.seq(key, "a list")?;
-    items.iter().map(item).collect()
+    let mut faults = Faults::default();
+    let read = items.iter().map(|node| faults.keep(item(node))).collect();
+    faults.end(read)
 }
 
 /// Reads a mapping that may be absent.
@@ -58,28 +98,33 @@ pub(crate) fn configuration(node: &Node, text: &Arc<SourceText>) -> Read<Configu
         name: place("name"),
         version: place("version"),
     };
+    let mut faults = Faults::default();
     let transforms = list(&mut fields, "var-transforms", |node| {
         Ok((var_transform(node)?, node.span))
-    })?;
-    let (var_transforms, var_transform_places) = transforms.into_iter().unzip();
+    });
+    let (var_transforms, var_transform_places) = faults.keep(transforms).into_iter().unzip();
+    let environment = section(&mut fields, "environment", environment::environment);
+    let capabilities = section(&mut fields, "capabilities", capabilities);
+    let update = section(&mut fields, "update", update::update);
+    let options = section(&mut fields, "options", options);
     let configuration = Configuration {
         text: Arc::clone(text),
-        package: package::package(package_node)?,
+        package: faults.keep(package::package(package_node)),
         places,
-        environment: section(&mut fields, "environment", environment::environment)?.unwrap_or_default(),
-        capabilities: section(&mut fields, "capabilities", capabilities)?.unwrap_or_default(),
-        pipeline: list(&mut fields, "pipeline", pipeline)?,
-        subpackages: list(&mut fields, "subpackages", subpackage)?,
-        data: list(&mut fields, "data", range)?,
-        update: section(&mut fields, "update", update::update)?.unwrap_or_default(),
-        vars: map(&mut fields, "vars")?,
+        environment: faults.keep(environment).unwrap_or_default(),
+        capabilities: faults.keep(capabilities).unwrap_or_default(),
+        pipeline: faults.keep(list(&mut fields, "pipeline", pipeline)),
+        subpackages: faults.keep(list(&mut fields, "subpackages", subpackage)),
+        data: faults.keep(list(&mut fields, "data", range)),
+        update: faults.keep(update).unwrap_or_default(),
+        vars: faults.keep(map(&mut fields, "vars")),
         var_transforms,
         var_transform_places,
-        options: section(&mut fields, "options", options)?.unwrap_or_default(),
-        test: section(&mut fields, "test", test)?,
+        options: faults.keep(options).unwrap_or_default(),
+        test: faults.keep(section(&mut fields, "test", test)),
     };
-    fields.finish()?;
-    Ok(configuration)
+    faults.keep(end(fields));
+    faults.end(configuration)
 }
 
 pub(crate) fn vars(node: &Node) -> Read<StringMap> {
@@ -95,7 +140,7 @@ pub(crate) fn vars(node: &Node) -> Read<StringMap> {
         let text = match value.as_str() {
             Some(text) => text,
             None if value.is_null() => "",
-            None => return Err(value.mismatch(name, "a string")),
+            None => return Err(value.mismatch(name, "a string").into()),
         };
         vars.insert(name.to_owned(), text.to_owned());
     }
@@ -108,7 +153,7 @@ fn capabilities(node: &Node) -> Read<Capabilities> {
         add: fields.strings("add")?,
         drop: fields.strings("drop")?,
     };
-    fields.finish()?;
+    end(fields)?;
     Ok(capabilities)
 }
 
@@ -120,7 +165,7 @@ fn var_transform(node: &Node) -> Read<VarTransform> {
         replace: string(&mut fields, "replace")?,
         to: string(&mut fields, "to")?,
     };
-    fields.finish()?;
+    end(fields)?;
     Ok(transform)
 }
 
@@ -130,7 +175,7 @@ fn range(node: &Node) -> Read<Range> {
         name: string(&mut fields, "name")?,
         items: map(&mut fields, "items")?,
     };
-    fields.finish()?;
+    end(fields)?;
     Ok(range)
 }
 
@@ -157,105 +202,114 @@ fn build_option(node: &Node) -> Read<BuildOption> {
             if let Some(mut packages) = contents.fields("packages", "an option's packages")? {
                 option.add = packages.strings("add")?;
                 option.remove = packages.strings("remove")?;
-                packages.finish()?;
+                end(packages)?;
             }
-            contents.finish()?;
+            end(contents)?;
         }
-        environment.finish()?;
+        end(environment)?;
     }
-    fields.finish()?;
+    end(fields)?;
     Ok(option)
 }
 
 fn test(node: &Node) -> Read<Test> {
     let mut fields = Fields::new(node, "a test")?;
+    let mut faults = Faults::default();
+    let environment = section(&mut fields, "environment", environment::environment);
     let test = Test {
-        environment: section(&mut fields, "environment", environment::environment)?.unwrap_or_default(),
-        pipeline: list(&mut fields, "pipeline", pipeline)?,
+        environment: faults.keep(environment).unwrap_or_default(),
+        pipeline: faults.keep(list(&mut fields, "pipeline", pipeline)),
     };
-    fields.finish()?;
-    Ok(test)
+    faults.keep(end(fields));
+    faults.end(test)
 }
 
 fn subpackage(node: &Node) -> Read<Subpackage> {
     let mut fields = Fields::new(node, "a subpackage")?;
     let range_span = node.get("range").unwrap_or(node).span;
+    let mut faults = Faults::default();
     let subpackage = Subpackage {
         span: node.get("name").unwrap_or(node).span,
-        condition: string(&mut fields, "if")?,
-        range: string(&mut fields, "range")?,
+        condition: faults.keep(string(&mut fields, "if")),
+        condition_span: node.get("if").unwrap_or(node).span,
+        range: faults.keep(string(&mut fields, "range")),
         range_span,
-        pipeline: list(&mut fields, "pipeline", pipeline)?,
-        test: section(&mut fields, "test", test)?,
-        package: package::of_subpackage(&mut fields)?,
+        pipeline: faults.keep(list(&mut fields, "pipeline", pipeline)),
+        test: faults.keep(section(&mut fields, "test", test)),
+        package: faults.keep(package::of_subpackage(&mut fields)),
     };
-    fields.finish()?;
-    Ok(subpackage)
+    faults.keep(end(fields));
+    faults.end(subpackage)
 }
 
 pub(crate) fn pipeline(node: &Node) -> Read<Pipeline> {
-    read_pipeline(node, &mut |fields| fields.finish())
+    read_pipeline(node, &mut end)
 }
 
 /// Reads a pipeline file, whose unknown keys the reference passes over.
 pub(crate) fn pipeline_leniently(node: &Node, unknown: &mut Vec<Diagnostic>) -> Read<Pipeline> {
     read_pipeline(node, &mut |fields| {
-        unknown.extend(fields.finish().err());
+        unknown.extend(fields.unknown());
         Ok(())
     })
 }
 
-fn read_pipeline(node: &Node, finish: &mut dyn FnMut(Fields<'_>) -> Read<()>) -> Read<Pipeline> {
+type Finish<'a> = &'a mut dyn FnMut(Fields<'_>) -> Read<()>;
+
+fn read_pipeline(node: &Node, finish: Finish<'_>) -> Read<Pipeline> {
     let mut fields = Fields::new(node, "a pipeline step")?;
+    let mut faults = Faults::default();
     let place = |key| node.get(key).unwrap_or(node).span;
-    let mut inputs = BTreeMap::new();
-    if let Some(node) = fields.take("inputs").filter(|node| !node.is_null()) {
-        let entries = node
-            .as_map()
-            .ok_or_else(|| node.mismatch("inputs", "a mapping of inputs"))?;
-        for (key, value) in entries {
-            let name = key.as_str().unwrap_or_default().to_owned();
-            inputs.insert(name, input(value, finish)?);
-        }
-    }
-    let needs = match fields.fields("needs", "what a pipeline needs")? {
-        Some(mut needs) => {
-            let packages = needs.strings("packages")?;
-            finish(needs)?;
-            Some(packages)
-        }
-        None => None,
-    };
-    let required_steps = match fields.fields("assertions", "assertions")? {
-        Some(mut assertions) => {
-            let steps = assertions.int("required-steps")?.unwrap_or_default();
-            finish(assertions)?;
-            Some(steps)
-        }
-        None => None,
-    };
-    let steps = fields.seq("pipeline", "a list of steps")?;
-    let steps: Read<Vec<_>> = steps.iter().map(|step| read_pipeline(step, finish)).collect();
+    let inputs = section(&mut fields, "inputs", |node| inputs(node, finish));
+    let needs = section(&mut fields, "needs", |node| needs(node, finish));
+    let required_steps = section(&mut fields, "assertions", |node| assertions(node, finish));
+    let steps = list(&mut fields, "pipeline", |step| read_pipeline(step, finish));
     let pipeline = Pipeline {
         span: node.span,
         condition_span: place("if"),
         uses_span: place("uses"),
         runs_span: place("runs"),
-        with: arguments(node.get("with"), &mut fields)?,
-        condition: string(&mut fields, "if")?,
-        name: string(&mut fields, "name")?,
-        uses: string(&mut fields, "uses")?,
-        runs: string(&mut fields, "runs")?,
-        pipeline: steps?,
-        inputs,
-        needs,
-        label: string(&mut fields, "label")?,
-        required_steps,
-        working_directory: string(&mut fields, "working-directory")?,
-        environment: map(&mut fields, "environment")?,
+        with: faults.keep(arguments(node.get("with"), &mut fields)),
+        condition: faults.keep(string(&mut fields, "if")),
+        name: faults.keep(string(&mut fields, "name")),
+        uses: faults.keep(string(&mut fields, "uses")),
+        runs: faults.keep(string(&mut fields, "runs")),
+        pipeline: faults.keep(steps),
+        inputs: faults.keep(inputs).unwrap_or_default(),
+        needs: faults.keep(needs),
+        label: faults.keep(string(&mut fields, "label")),
+        required_steps: faults.keep(required_steps),
+        working_directory: faults.keep(string(&mut fields, "working-directory")),
+        environment: faults.keep(map(&mut fields, "environment")),
     };
-    finish(fields)?;
-    Ok(pipeline)
+    faults.keep(finish(fields));
+    faults.end(pipeline)
+}
+
+fn inputs(node: &Node, finish: Finish<'_>) -> Read<BTreeMap<String, Input>> {
+    let entries = node
+        .as_map()
+        .ok_or_else(|| node.mismatch("inputs", "a mapping of inputs"))?;
+    let mut inputs = BTreeMap::new();
+    for (key, value) in entries {
+        let name = key.as_str().unwrap_or_default().to_owned();
+        inputs.insert(name, input(value, finish)?);
+    }
+    Ok(inputs)
+}
+
+fn needs(node: &Node, finish: Finish<'_>) -> Read<Vec<String>> {
+    let mut needs = Fields::new(node, "what a pipeline needs")?;
+    let packages = needs.strings("packages")?;
+    finish(needs)?;
+    Ok(packages)
+}
+
+fn assertions(node: &Node, finish: Finish<'_>) -> Read<i64> {
+    let mut assertions = Fields::new(node, "assertions")?;
+    let steps = assertions.int("required-steps")?.unwrap_or_default();
+    finish(assertions)?;
+    Ok(steps)
 }
 
 fn arguments(node: Option<&Node>, fields: &mut Fields<'_>) -> Read<Vec<Argument>> {
@@ -268,7 +322,7 @@ fn arguments(node: Option<&Node>, fields: &mut Fields<'_>) -> Read<Vec<Argument>
         .collect())
 }
 
-fn input(node: &Node, finish: &mut dyn FnMut(Fields<'_>) -> Read<()>) -> Read<Input> {
+fn input(node: &Node, finish: Finish<'_>) -> Read<Input> {
     let mut fields = Fields::new(node, "an input")?;
     let input = Input {
         description: string(&mut fields, "description")?,

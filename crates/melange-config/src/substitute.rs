@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
+use spanned_yaml::Span;
+
 use crate::condition::is_word;
+use crate::source::SourceText;
 
 /// The longest text that substitution may make.
 const LONGEST: usize = 16 << 20;
@@ -36,6 +39,18 @@ pub(crate) enum SubstitutionError {
     /// More text than is reasonable.
     #[error("replacing variables makes a text of more than {LONGEST} bytes")]
     TooLong,
+}
+
+impl SubstitutionError {
+    /// Finds the text that the error is about in a span.
+    pub(crate) fn find(&self, text: &SourceText, within: Span) -> Option<Span> {
+        match self {
+            Self::Undefined { name, .. } => text.find_variable(within, name),
+            Self::Malformed { text: malformed } => text.find(within, malformed),
+            Self::Circular { name } => text.find_variable(within, name),
+            Self::TooLong => None,
+        }
+    }
 }
 
 /// The values of variables by their names, without `${{` and `}}`.
@@ -122,13 +137,7 @@ impl Scope {
     }
 
     fn undefined(&self, name: &str) -> SubstitutionError {
-        let nearest = self
-            .values
-            .keys()
-            .map(|near| (strsim::jaro_winkler(name, near), near))
-            .filter(|(score, _)| *score >= 0.9)
-            .max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(a.1)))
-            .map(|(_, near)| near.clone());
+        let nearest = spanned_yaml::nearest(name, self.values.keys().map(String::as_str)).map(str::to_owned);
         SubstitutionError::Undefined {
             name: name.to_owned(),
             nearest,

@@ -15,56 +15,58 @@ pub const FILE_CAPABILITIES: [(&str, u32); 5] = [
     ("cap_sys_admin", 21),
 ];
 
-type Check = Result<(), Diagnostic>;
-
 /// Checks what needs no variables.
-pub(crate) fn written(configuration: &Configuration) -> Check {
-    let places = configuration.places;
-    if configuration.package.name.is_empty() {
-        return Err(Diagnostic::new("the package has no name")
-            .at(places.package)
-            .help("add `name` to the `package` section"));
+pub(crate) fn written(configuration: &Configuration) -> Vec<Diagnostic> {
+    let mut faults = Vec::new();
+    let package = &configuration.package;
+    for (key, value) in [("name", &package.name), ("version", &package.version)] {
+        if value.is_empty() {
+            let fault = Diagnostic::new(format!("the package has no {key}"))
+                .at(configuration.places.package)
+                .help(format!("add `{key}` to the `package` section"));
+            faults.push(fault);
+        }
     }
-    if configuration.package.version.is_empty() {
-        return Err(Diagnostic::new("the package has no version")
-            .at(places.package)
-            .help("add `version` to the `package` section"));
+    pipelines(&configuration.pipeline, &mut faults);
+    for subpackage in &configuration.subpackages {
+        pipelines(&subpackage.pipeline, &mut faults);
     }
-    let subpackages = configuration.subpackages.iter().map(|sub| &sub.pipeline);
-    std::iter::once(&configuration.pipeline)
-        .chain(subpackages)
-        .try_for_each(|steps| pipelines(steps))
+    faults
 }
 
-fn pipelines(steps: &[Pipeline]) -> Check {
+fn pipelines(steps: &[Pipeline], faults: &mut Vec<Diagnostic>) {
     for step in steps {
         if !step.uses.is_empty() && !step.runs.is_empty() {
             let message = format!("a step has both `uses: {}` and `runs`", step.uses);
-            return Err(Diagnostic::new(message)
-                .at(step.span)
-                .label("in this step")
-                .help("make them two steps"));
+            let fault = Diagnostic::new(message).at(step.span).label("in this step");
+            faults.push(fault.help("make them two steps"));
         }
         if let (Some(argument), true) = (step.with.first(), step.uses.is_empty()) {
-            return Err(Diagnostic::new("a step has `with` but no `uses`")
-                .at(argument.span)
-                .label("nothing takes this input"));
+            let fault = Diagnostic::new("a step has `with` but no `uses`").at(argument.span);
+            faults.push(fault.label("nothing takes this input"));
         }
-        pipelines(&step.pipeline)?;
+        pipelines(&step.pipeline, faults);
     }
-    Ok(())
 }
 
 /// Checks a package name: letters, digits, `+`, `_`, `.` and `-`, a letter or digit first.
-pub(crate) fn is_package_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphanumeric())
+pub(crate) fn package_name(kind: &str, name: &str) -> Result<(), String> {
+    let valid = name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name
             .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "+_.-".contains(c))
+            .all(|c| c.is_ascii_alphanumeric() || "+_.-".contains(c));
+    match valid {
+        true => Ok(()),
+        false => Err(format!(
+            "the {kind} name `{name}` must be letters, digits, `+`, `_`, `.` and `-`"
+        )),
+    }
 }
 
 pub(crate) fn version(text: &str) -> Result<(), String> {
-    Version::parse(text).map(drop).map_err(|error| error.to_string())
+    Version::parse(text)
+        .map(drop)
+        .map_err(|error| format!("the package version cannot be used: {error}"))
 }
 
 pub(crate) fn priorities(owner: &str, dependencies: &Dependencies) -> Result<(), String> {

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use spanned_yaml::{Diagnostic, Node, Span, parse as parse_yaml};
+use spanned_yaml::{Diagnostic, Span, parse as parse_yaml};
 
-use crate::error::{ConfigError, SourceText};
+use crate::error::ConfigError;
+use crate::read::{self, Faults, Read};
+use crate::source::SourceText;
 use crate::types::{BuildOption, Capabilities, Environment, Package, StringMap, VarTransform};
 use crate::update::Update;
-use crate::{read, validate};
+use crate::validate;
 
 /// A `melange.yaml` as written.
 #[derive(Clone, Debug)]
@@ -120,6 +122,8 @@ pub struct Subpackage {
     pub span: Span,
     /// When it is made.
     pub condition: String,
+    /// Where the condition is written.
+    pub condition_span: Span,
     /// The list it is made from, once for every item.
     pub range: String,
     /// Where the list is named.
@@ -154,16 +158,15 @@ pub struct Range {
 ///
 /// # Errors
 /// For text that is not YAML, unknown keys, values of the wrong kind, a package without a name or
-/// a version, and steps that contradict themselves.
+/// a version, and steps that contradict themselves; for all of them at once, as far as they can be told.
 pub fn parse(source: &str, path: &str) -> Result<Configuration, ConfigError> {
     let text = text(source, path);
-    let read = || -> Result<Configuration, Diagnostic> {
+    let read = || -> Read<Configuration> {
         let document = parse_yaml(source)?;
         let configuration = read::configuration(&document, &text)?;
-        validate::written(&configuration)?;
-        Ok(configuration)
+        Faults(validate::written(&configuration)).end(configuration)
     };
-    read().map_err(|diagnostic| ConfigError::new(&text, diagnostic))
+    read().map_err(|faults| ConfigError::of(&text, faults.0))
 }
 
 /// Reads the file behind `--vars-file`: a mapping of names to values.
@@ -173,7 +176,7 @@ pub fn parse(source: &str, path: &str) -> Result<Configuration, ConfigError> {
 pub fn parse_vars(source: &str, path: &str) -> Result<StringMap, ConfigError> {
     let text = text(source, path);
     let read = || read::vars(&parse_yaml(source)?);
-    read().map_err(|diagnostic| ConfigError::new(&text, diagnostic))
+    read().map_err(|faults| ConfigError::of(&text, faults.0))
 }
 
 /// A pipeline read from a file of its own, and the keys in it that mean nothing.
@@ -186,17 +189,14 @@ pub(crate) struct PipelineFile {
 pub(crate) fn parse_pipeline(source: &str, path: &str) -> Result<PipelineFile, ConfigError> {
     let text = text(source, path);
     let mut unknown = Vec::new();
-    let read = |unknown: &mut Vec<Diagnostic>| -> Result<Pipeline, Diagnostic> {
-        let document: Node = parse_yaml(source)?;
-        read::pipeline_leniently(&document, unknown)
-    };
-    match read(&mut unknown) {
+    let mut read = || read::pipeline_leniently(&parse_yaml(source)?, &mut unknown);
+    match read() {
         Ok(pipeline) => Ok(PipelineFile {
             text,
             pipeline,
             unknown,
         }),
-        Err(diagnostic) => Err(ConfigError::new(&text, diagnostic)),
+        Err(faults) => Err(ConfigError::of(&text, faults.0)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use melange_config::{CompileOptions, Compiled, ConfigError, compile, parse};
+use melange_config::{CompileOptions, Compiled, ConfigError, Step, compile, parse};
 use proptest::prelude::*;
 
 const HEAD: &str = "package: {name: demo, version: 1.2.3, epoch: 4}\n";
@@ -30,6 +30,7 @@ fn pipelines() -> BTreeMap<String, String> {
         ),
         ("loop", "pipeline: [{uses: loop}]\n"),
         ("typo", "pipelin: []\nruns: 'true'\n"),
+        ("broken", "runs: 'echo ${{inputs.nope}}'\n"),
         ("sum", "inputs: {expected-sha256: {required: true}}\n"),
     ];
     texts
@@ -223,6 +224,119 @@ fn faults_name_the_culprit_and_its_place() {
         assert!(drawn.contains(want), "{body}: {drawn}");
         assert!(drawn.contains("┌─ "), "{drawn}");
     }
+}
+
+#[test]
+fn steps_know_where_they_are_written() {
+    let compiled = built(
+        "pipeline:\n- runs: 'true'\n- uses: outer\n  with: {name: x}\n\
+         subpackages:\n- name: sub\n  pipeline:\n  - pipeline:\n    - uses: wrapped\n\
+         test:\n  pipeline:\n  - runs: 'true'\n",
+    );
+    let location = |step: &Step| step.location.as_ref().expect("known").to_string();
+    let outer = &compiled.pipeline[1];
+    let nested = &compiled.subpackages[0].pipeline[0].pipeline[0];
+    let test = &compiled.test.as_ref().expect("a test").pipeline[0];
+    let found = [
+        &compiled.pipeline[0],
+        outer,
+        &outer.pipeline[0],
+        nested,
+        &nested.pipeline[0],
+        test,
+    ];
+    assert_eq!(
+        found.map(location),
+        [
+            "demo.yaml:3",
+            "demo.yaml:4",
+            "outer.yaml:3, used at demo.yaml:4",
+            "demo.yaml:10",
+            "wrapped.yaml:3, used at demo.yaml:10",
+            "demo.yaml:13",
+        ]
+    );
+}
+
+#[test]
+fn faults_are_found_all_at_once() {
+    let places = |body: &str| -> Vec<String> {
+        let error = build(body).expect_err("refused");
+        let faults = error.faults().iter();
+        faults
+            .map(|fault| {
+                let line = fault.diagnostic.span.expect("a place").line;
+                format!("{}:{line} {}", fault.text.path, fault.diagnostic.message)
+            })
+            .collect()
+    };
+    let written = "pipelin: []\nvars: [a]\npipeline:\n- rns: x\n- uses: a\n  runs: b\n- runs: []\n\
+                   subpackages:\n- name: b\n  pipeline:\n  - if: []\n    unknown: 1\n";
+    assert_eq!(
+        places(written),
+        [
+            "demo.yaml:5 unknown key `rns`",
+            "demo.yaml:8 `runs` must be a string, not a list",
+            "demo.yaml:12 `if` must be a string, not a list",
+            "demo.yaml:13 unknown key `unknown`",
+            "demo.yaml:3 `vars` must be a mapping of strings to strings, not a list",
+            "demo.yaml:2 unknown key `pipelin`",
+        ]
+    );
+    let compiled = "pipeline:\n- runs: ${{vars.a}}\n- uses: none\n- uses: greet\n  with: {wo: x, too: y}\n\
+                    - pipeline: [{if: x, runs: a}, {runs: '${{build.arc}}'}]\n\
+                    subpackages:\n- name: s\n  if: ${{nope}} == 'a'\n  pipeline: [{uses: outer}]\n";
+    assert_eq!(
+        places(compiled),
+        [
+            "demo.yaml:3 variable `vars.a` is not defined",
+            "demo.yaml:4 there is no pipeline `none`",
+            "demo.yaml:6 unknown input `wo` for pipeline `greet`",
+            "demo.yaml:6 unknown input `too` for pipeline `greet`",
+            "demo.yaml:7 the condition `x` cannot be read: expected `==` or `!=` at its end",
+            "demo.yaml:7 variable `build.arc` is not defined",
+            "demo.yaml:10 variable `nope` is not defined",
+            "demo.yaml:11 pipeline `outer` needs the input `name`",
+        ]
+    );
+}
+
+#[test]
+fn misspelt_words_are_told_from_those_that_exist() {
+    let table = [
+        ("pipelne: []", "did you mean `pipeline`?"),
+        (
+            "pipeline: [{runs: '${{build.arc}}'}]",
+            "did you mean `build.arch`?",
+        ),
+        ("pipeline: [{uses: grete}]", "did you mean `greet`?"),
+        ("pipeline: [{uses: greet, with: {woh: x}}]", "did you mean `who`?"),
+        (
+            "pipeline: [{uses: greet, with: {zzz: x}}]",
+            "its inputs are `to`, `who`",
+        ),
+        (
+            "subpackages: [{name: x, range: b}]\ndata: [{name: a}]",
+            "defined are `a`",
+        ),
+        ("update: {zzz: 1}", "its keys are `enabled`, `manual`"),
+    ];
+    for (body, want) in table {
+        let drawn = fault(body);
+        assert!(drawn.contains(want), "{body}: {drawn}");
+    }
+}
+
+#[test]
+fn faults_in_the_file_of_a_pipeline_say_where_it_is_used() {
+    let drawn = fault("pipeline:\n- uses: broken\n");
+    assert!(drawn.contains("broken.yaml:1:13"), "{drawn}");
+    assert!(drawn.contains("used at demo.yaml:3"), "{drawn}");
+    // What the user wrote is shown in the user's file.
+    let drawn = fault("pipeline:\n- uses: greet\n  if: ${{nope}} == 'a'\n  with: {who: x}\n");
+    assert!(drawn.contains("demo.yaml:4:7"), "{drawn}");
+    let drawn = fault("pipeline:\n- uses: greet\n  with:\n    who: ${{nope}}\n");
+    assert!(drawn.contains("demo.yaml:5:10"), "{drawn}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use melange_config::{PipelineSource, PipelineText};
 
@@ -74,6 +74,10 @@ pub fn builtin(name: &str) -> Option<&'static str> {
     Some(BUILTIN[at].1)
 }
 
+/// How many names are collected for a suggestion, and how deep they lie in a directory.
+const MOST_NAMES: usize = 10_000;
+const DEEPEST_NAME: usize = 4;
+
 /// Looks pipelines up in directories, the first that has one wins, and then among the built-in.
 #[derive(Clone, Debug, Default)]
 pub struct PipelineDirectories {
@@ -111,6 +115,29 @@ impl PipelineSource for PipelineDirectories {
             path: Cow::Owned(format!("built-in pipeline {name}")),
             text: Cow::Borrowed(text),
         }))
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = BUILTIN.iter().map(|(name, _)| (*name).to_owned()).collect();
+        for directory in &self.directories {
+            collect_names(directory, "", 0, &mut names);
+        }
+        names
+    }
+}
+
+/// Collects the names of the pipelines in a directory; what cannot be read has none.
+fn collect_names(directory: &Path, prefix: &str, depth: usize, names: &mut Vec<String>) {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    for entry in entries.take(MOST_NAMES.saturating_sub(names.len())) {
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) && depth < DEEPEST_NAME {
+            collect_names(&entry.path(), &format!("{prefix}{name}/"), depth + 1, names);
+        } else if let Some(name) = name.strip_suffix(".yaml") {
+            names.push(format!("{prefix}{name}"));
+        }
     }
 }
 

@@ -173,7 +173,7 @@ fn step(step: &melange_config::Step) -> Step {
         .find(|label| !label.is_empty());
     Step {
         label: label.cloned(),
-        location: None,
+        location: step.location.as_ref().map(ToString::to_string),
         enabled: step.enabled,
         runs: step.runs.clone(),
         working_directory: Some(step.working_directory.clone()).filter(|directory| !directory.is_empty()),

@@ -130,3 +130,22 @@ fn floor(source: &str, offset: usize) -> usize {
     }
     offset
 }
+
+/// The known word that a misspelt one was most likely meant to be.
+///
+/// ```
+/// assert_eq!(spanned_yaml::nearest("verson", ["version", "epoch"]), Some("version"));
+/// assert_eq!(spanned_yaml::nearest("colour", ["version", "epoch"]), None);
+/// ```
+#[must_use]
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let score = |near: &str| match strsim::osa_distance(word, near) {
+        1 if word.len() > 2 => 1.0,
+        _ => strsim::jaro_winkler(word, near),
+    };
+    let scored = known.into_iter().map(|near| (score(near), near));
+    scored
+        .filter(|(score, _)| *score >= 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(a.1)))
+        .map(|(_, near)| near)
+}

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::Diagnostic;
+use crate::diagnostic::{Diagnostic, nearest};
 use crate::node::{Node, Value};
 
 /// Reads the keys of a mapping one by one and refuses those nobody asked for.
@@ -180,23 +180,28 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// For a key that was never asked for, with the nearest of those that were.
     pub fn finish(self) -> Result<(), Diagnostic> {
-        let Some((name, key, _)) = self.entries.first() else {
-            return Ok(());
+        self.unknown().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Ends the reading with a diagnostic for every key that was never asked for.
+    #[must_use]
+    pub fn unknown(self) -> Vec<Diagnostic> {
+        let of_key = |(name, key, _): &(&str, &Node, &Node)| {
+            let known = self.known.iter().copied();
+            let help = nearest(name, known.clone()).map_or_else(
+                || format!("its keys are {}", quoted_list(known)),
+                |near| format!("did you mean `{near}`?"),
+            );
+            Diagnostic::new(format!("unknown key `{name}`"))
+                .at(key.span)
+                .label(format!("not a key of {}", self.what))
+                .help(help)
         };
-        let mut diagnostic = Diagnostic::new(format!("unknown key `{name}`"))
-            .at(key.span)
-            .label(format!("not a key of {}", self.what));
-        diagnostic.help = nearest(name, &self.known).map(|near| format!("did you mean `{near}`?"));
-        Err(diagnostic)
+        self.entries.iter().map(of_key).collect()
     }
 }
 
-/// The known word a misspelt one was most likely meant to be.
-fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    known
-        .iter()
-        .map(|near| (strsim::jaro_winkler(word, near), *near))
-        .filter(|(score, _)| *score >= 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, near)| near)
+fn quoted_list<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    let words: Vec<_> = words.map(|word| format!("`{word}`")).collect();
+    words.join(", ")
 }

@@ -42,7 +42,7 @@ mod node;
 mod parse;
 mod resolve;
 
-pub use diagnostic::{Diagnostic, render};
+pub use diagnostic::{Diagnostic, nearest, render};
 pub use emit::{EmitValue, emit};
 pub use fields::Fields;
 pub use node::{Node, Scalar, Span, Style, Value};

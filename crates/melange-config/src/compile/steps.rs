@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use spanned_yaml::{Diagnostic, Span};
+use spanned_yaml::{Diagnostic, Span, nearest};
 
 use super::PipelineSource;
 use super::variables::diagnostic;
 use crate::compiled::Step;
 use crate::condition::evaluate;
-use crate::error::{ConfigError, SourceText};
+use crate::error::{Collected, ConfigError};
+use crate::source::{Location, SourceText};
 use crate::substitute::{Scope, SubstitutionError};
 use crate::types::StringMap;
 use crate::written::{self, Pipeline, PipelineFile, parse_pipeline};
@@ -30,6 +31,8 @@ pub(super) struct Steps<'a> {
 #[derive(Clone, Copy)]
 struct Context<'a> {
     text: &'a Arc<SourceText>,
+    /// Where the pipeline is used whose file the text is.
+    used_at: Option<&'a Arc<Location>>,
     scope: &'a Scope,
     nested: bool,
     depth: usize,
@@ -37,17 +40,44 @@ struct Context<'a> {
 
 impl Context<'_> {
     fn fault(&self, diagnostic: Diagnostic) -> ConfigError {
-        ConfigError::new(self.text, diagnostic)
+        let error = ConfigError::new(self.text, diagnostic);
+        match self.used_at {
+            Some(location) => error.used_at(location),
+            None => error,
+        }
     }
 
     /// Points at the variable itself where it can be found in the text.
     fn unresolved(&self, error: &SubstitutionError, span: Span) -> ConfigError {
-        let place = match error {
-            SubstitutionError::Undefined { name, .. } => self.text.find(span, &format!("${{{{{name}}}}}")),
-            SubstitutionError::Malformed { text } => self.text.find(span, text),
-            _ => span,
-        };
-        self.fault(diagnostic(error, place))
+        self.fault(diagnostic(error, error.find(self.text, span).unwrap_or(span)))
+    }
+
+    fn location(&self, span: Span) -> Arc<Location> {
+        Arc::new(Location {
+            text: Arc::clone(self.text),
+            span,
+            used_at: self.used_at.cloned(),
+        })
+    }
+}
+
+/// Where a step is used and where its text is: the same, but for the file of a pipeline.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    outer: Context<'a>,
+    inner: Context<'a>,
+    location: &'a Arc<Location>,
+    /// Whether the condition is the file's.
+    own_condition: bool,
+}
+
+impl Place<'_> {
+    /// Points at the variable in the pipeline's file, or where the pipeline is used.
+    fn unresolved(&self, error: &SubstitutionError, span: Span) -> ConfigError {
+        match error.find(self.inner.text, span) {
+            Some(_) => self.inner.unresolved(error, span),
+            None => self.outer.unresolved(error, self.location.span),
+        }
     }
 }
 
@@ -70,14 +100,18 @@ impl<'a> Steps<'a> {
         let text = Arc::clone(self.text);
         let context = Context {
             text: &text,
+            used_at: None,
             scope,
             nested: false,
             depth: 0,
         };
         let mut steps = Vec::with_capacity(pipeline.len());
         let mut needs = Vec::new();
+        let mut faults = Collected::default();
         for written in pipeline {
-            let mut step = self.step(written, context)?;
+            let Some(mut step) = faults.keep(self.step(written, context)) else {
+                continue;
+            };
             gather(&step, &mut needs);
             if step.enabled {
                 // The reference moves these into the environment's list, those of inner steps
@@ -86,7 +120,7 @@ impl<'a> Steps<'a> {
             }
             steps.push(step);
         }
-        Ok((steps, needs))
+        faults.end((steps, needs))
     }
 
     fn step(&mut self, written: &Pipeline, context: Context<'_>) -> Result<Step> {
@@ -94,53 +128,59 @@ impl<'a> Steps<'a> {
             let message = format!("pipelines use one another more than {DEPTH} levels deep");
             return Err(context.fault(Diagnostic::new(message).at(written.span)));
         }
+        let location = &context.location(written.span);
         if written.uses.is_empty() || !written.pipeline.is_empty() {
-            return self.resolved_step(written, &written.with, context, context);
+            let place = Place {
+                outer: context,
+                inner: context,
+                location,
+                own_condition: true,
+            };
+            return self.resolved_step(written, &written.with, place);
         }
         let file = self.file(&written.uses, written.uses_span, context)?;
+        let mut faults = Collected::default();
         for argument in &written.with {
             if !file.pipeline.inputs.contains_key(&argument.name) {
-                return Err(context.fault(unknown_input(argument, &written.uses, &file.pipeline)));
+                faults.extend(context.fault(unknown_input(argument, &written.uses, &file.pipeline)));
             }
         }
-        let merged = overlay(written, &file.pipeline);
-        let inner = Context {
-            text: &file.text,
-            ..context
+        faults.end(())?;
+        let place = Place {
+            outer: context,
+            inner: Context {
+                text: &file.text,
+                used_at: Some(location),
+                ..context
+            },
+            location,
+            own_condition: !file.pipeline.condition.is_empty(),
         };
-        self.resolved_step(&merged, &written.with, context, inner)
+        self.resolved_step(&overlay(written, &file.pipeline), &written.with, place)
     }
 
-    /// Compiles a step whose pipeline is known; `outer` is where it is used, `inner` where its
-    /// text is.
+    /// Compiles a step whose pipeline is known.
     fn resolved_step(
         &mut self,
         step: &Pipeline,
         with: &[written::Argument],
-        outer: Context<'_>,
-        inner: Context<'_>,
+        place: Place<'_>,
     ) -> Result<Step> {
+        let Place { outer, inner, .. } = place;
         let given: StringMap = with
             .iter()
             .map(|argument| (argument.name.clone(), argument.value.clone()))
             .collect();
-        let inputs = complete(step, &given).map_err(|problem| {
-            let span = with
-                .iter()
-                .find(|argument| problem.contains(&format!("`{}`", argument.name)))
-                .map_or(step.span, |argument| argument.span);
-            let span = if span == Span::default() {
-                step.uses_span
-            } else {
-                span
-            };
+        let inputs = complete(step, &given).map_err(|(input, problem)| {
+            let argument = with.iter().find(|argument| argument.name == input);
+            let span = argument.map_or(step.uses_span, |argument| argument.span);
             outer.fault(Diagnostic::new(problem).at(span))
         })?;
-        let scope = with_inputs(outer.scope, &inputs).map_err(|error| outer.unresolved(&error, step.span))?;
+        let scope = with_inputs(outer.scope, &inputs).map_err(|error| place.unresolved(&error, step.span))?;
         let replace = |text: &str, span: Span| {
             scope
                 .substitute(text)
-                .map_err(|error| inner.unresolved(&error, span))
+                .map_err(|error| place.unresolved(&error, span))
         };
         let needs = match &step.needs {
             Some(packages) => {
@@ -155,11 +195,12 @@ impl<'a> Steps<'a> {
             let message = format!("the script of a step cannot be read: {problem}");
             inner.fault(Diagnostic::new(message).at(step.runs_span))
         })?;
+        let asked = if place.own_condition { inner } else { outer };
         let condition = scope
             .substitute_quoted(&step.condition)
-            .map_err(|error| inner.unresolved(&error, step.condition_span))?;
+            .map_err(|error| asked.unresolved(&error, step.condition_span))?;
         let enabled = evaluate(&condition)
-            .map_err(|error| inner.fault(Diagnostic::new(error.to_string()).at(step.condition_span)))?;
+            .map_err(|error| asked.fault(Diagnostic::new(error.to_string()).at(step.condition_span)))?;
         let context = Context {
             scope: &scope,
             nested: true,
@@ -167,15 +208,18 @@ impl<'a> Steps<'a> {
             ..inner
         };
         let mut pipeline = Vec::with_capacity(step.pipeline.len());
+        let mut faults = Collected::default();
         for inner in &step.pipeline {
-            if inner.working_directory.is_empty() && !working_directory.is_empty() {
+            let compiled = if inner.working_directory.is_empty() && !working_directory.is_empty() {
                 let mut inner = inner.clone();
                 inner.working_directory.clone_from(&working_directory);
-                pipeline.push(self.step(&inner, context)?);
+                self.step(&inner, context)
             } else {
-                pipeline.push(self.step(inner, context)?);
-            }
+                self.step(inner, context)
+            };
+            pipeline.extend(faults.keep(compiled));
         }
+        faults.end(())?;
         // A step that gives no inputs is recorded without any, except inside of another one.
         let recorded = !given.is_empty() || outer.nested;
         let with = inputs.keys().filter(|_| recorded).filter_map(|name| {
@@ -185,6 +229,7 @@ impl<'a> Steps<'a> {
             (value != default).then(|| (name.clone(), value.to_owned()))
         });
         Ok(Step {
+            location: Some(Arc::clone(place.location)),
             condition,
             enabled,
             name: step.name.clone(),
@@ -213,9 +258,19 @@ impl<'a> Steps<'a> {
         let found = self
             .source
             .find(name)
-            .map_err(|error| fault(format!("cannot read pipeline `{name}`: {error}"), "used here"))?
-            .ok_or_else(|| fault(format!("there is no pipeline `{name}`"), "used here"))?;
-        let file = Arc::new(parse_pipeline(&found.text, &found.path)?);
+            .map_err(|error| fault(format!("cannot read pipeline `{name}`: {error}"), "used here"))?;
+        let Some(found) = found else {
+            let names = self.source.names();
+            let diagnostic = Diagnostic::new(format!("there is no pipeline `{name}`")).at(span);
+            return Err(
+                context.fault(match nearest(name, names.iter().map(String::as_str)) {
+                    Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+                    None => diagnostic,
+                }),
+            );
+        };
+        let file = parse_pipeline(&found.text, &found.path);
+        let file = Arc::new(file.map_err(|error| error.used_at(&context.location(span)))?);
         for diagnostic in &file.unknown {
             self.warnings.push(format!("{}: {diagnostic}", found.path));
         }
@@ -235,7 +290,7 @@ fn overlay(step: &Pipeline, file: &Pipeline) -> Pipeline {
         (file.condition.clone(), file.condition_span)
     };
     Pipeline {
-        span: step.span,
+        span: file.span,
         condition,
         condition_span,
         name: step.name.clone(),
@@ -256,23 +311,19 @@ fn overlay(step: &Pipeline, file: &Pipeline) -> Pipeline {
 
 fn unknown_input(argument: &written::Argument, uses: &str, file: &Pipeline) -> Diagnostic {
     let name = &argument.name;
-    let nearest = file
-        .inputs
-        .keys()
-        .map(|near| (strsim::jaro_winkler(name, near), near))
-        .filter(|(score, _)| *score >= 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
     let diagnostic = Diagnostic::new(format!("unknown input `{name}` for pipeline `{uses}`"))
         .at(argument.span)
         .label(format!("not an input of `{uses}`"));
-    match nearest {
-        Some((_, near)) => diagnostic.help(format!("did you mean `{near}`?")),
-        None => diagnostic,
+    let inputs: Vec<_> = file.inputs.keys().map(String::as_str).collect();
+    match nearest(name, inputs.iter().copied()) {
+        Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+        None if inputs.is_empty() => diagnostic.help("it takes no inputs"),
+        None => diagnostic.help(format!("its inputs are `{}`", inputs.join("`, `"))),
     }
 }
 
-/// Adds defaults to the inputs given and checks them.
-fn complete(step: &Pipeline, given: &StringMap) -> std::result::Result<StringMap, String> {
+/// Adds defaults to the inputs given and checks them; a fault names the input.
+fn complete<'a>(step: &'a Pipeline, given: &StringMap) -> std::result::Result<StringMap, (&'a str, String)> {
     let mut inputs = given.clone();
     for (name, input) in &step.inputs {
         let value = inputs.entry(name.clone()).or_default();
@@ -287,13 +338,12 @@ fn complete(step: &Pipeline, given: &StringMap) -> std::result::Result<StringMap
         };
         let is_hex = value.len() == digits && value.bytes().all(|b| b.is_ascii_hexdigit());
         if digits > 0 && !value.is_empty() && !is_hex {
-            return Err(format!(
-                "input `{name}` must be {digits} hexadecimal digits, not `{value}`"
-            ));
+            let problem = format!("input `{name}` must be {digits} hexadecimal digits, not `{value}`");
+            return Err((name, problem));
         }
         if input.required && value.is_empty() {
-            let uses = &step.uses;
-            return Err(format!("pipeline `{uses}` needs the input `{name}`"));
+            let problem = format!("pipeline `{}` needs the input `{name}`", step.uses);
+            return Err((name, problem));
         }
     }
     Ok(inputs)

@@ -5,7 +5,7 @@ use regex::{Captures, Regex};
 use spanned_yaml::{Diagnostic, Span};
 
 use super::{Compiler, Draft};
-use crate::error::ConfigError;
+use crate::error::{Collected, ConfigError};
 use crate::substitute::{Scope, SubstitutionError};
 use crate::types::{Dependencies, Environment, Package};
 use crate::written::Subpackage;
@@ -92,7 +92,8 @@ impl Compiler<'_> {
                     transform.pattern,
                     problem.trim_start_matches("error: ")
                 );
-                self.fault(message, self.text().find(*place, &transform.pattern))
+                let place = self.text().find(*place, &transform.pattern).unwrap_or(*place);
+                self.fault(message, place)
             })?;
             let value =
                 pattern.replace_all(&from, |groups: &Captures<'_>| expand(&transform.replace, groups));
@@ -101,29 +102,37 @@ impl Compiler<'_> {
         Ok(())
     }
 
+    /// Points at the variable where it can be found in the span, else anywhere in the text.
     pub(super) fn unresolved(&self, error: &SubstitutionError, span: Span) -> ConfigError {
-        ConfigError::new(self.text(), diagnostic(error, span))
+        let text = self.text();
+        let place = error.find(text, span).or_else(|| error.find(text, text.whole()));
+        ConfigError::new(text, diagnostic(error, place.unwrap_or(span)))
     }
 
     /// Replaces the variables of dependencies and package lists, where nothing may remain.
     pub(super) fn substitute_lists(&self, draft: &mut Draft) -> Result<(), ConfigError> {
         let scope = self.package_scope(&draft.compiled.package)?;
+        let mut faults = Collected::default();
+        let mut keep = |replaced: Result<(), SubstitutionError>, place: Span| {
+            faults.keep(replaced.map_err(|error| self.unresolved(&error, place)));
+        };
         let place = self.configuration.places.package;
-        let in_package = |error| self.unresolved(&error, place);
-        dependencies(&scope, &mut draft.compiled.package.dependencies).map_err(in_package)?;
-        packages(&scope, &mut draft.compiled.environment).map_err(in_package)?;
+        keep(
+            dependencies(&scope, &mut draft.compiled.package.dependencies),
+            place,
+        );
+        keep(packages(&scope, &mut draft.compiled.environment), place);
         if let Some(test) = &mut draft.test {
-            packages(&scope, &mut test.environment).map_err(in_package)?;
+            keep(packages(&scope, &mut test.environment), place);
         }
         for subpackage in &mut draft.subpackages {
             let place = subpackage.span;
-            let in_subpackage = |error| self.unresolved(&error, place);
-            dependencies(&scope, &mut subpackage.package.dependencies).map_err(in_subpackage)?;
+            keep(dependencies(&scope, &mut subpackage.package.dependencies), place);
             if let Some(test) = &mut subpackage.test {
-                packages(&scope, &mut test.environment).map_err(in_subpackage)?;
+                keep(packages(&scope, &mut test.environment), place);
             }
         }
-        Ok(())
+        faults.end(())
     }
 }
 

@@ -3,7 +3,7 @@
 use apk_types::Arch;
 use spanned_yaml::{Fields, Node};
 
-use super::{Read, flag, list, map, section, string};
+use super::{Read, end, flag, list, map, section, string};
 use crate::types::{Accounts, BaseImage, Contents, Entrypoint, Environment, Group, PathMutation, User};
 
 /// Keys of an image configuration that mean nothing for a build; the reference drops them.
@@ -30,7 +30,7 @@ pub(super) fn environment(node: &Node) -> Read<Environment> {
         include: string(&mut fields, "include")?,
         volumes: fields.strings("volumes")?,
     };
-    fields.finish()?;
+    end(fields)?;
     Ok(environment)
 }
 
@@ -50,7 +50,7 @@ fn contents(node: &Node) -> Read<Contents> {
         packages: fields.strings("packages")?,
         base_image: section(&mut fields, "baseimage", base_image)?,
     };
-    fields.finish()?;
+    end(fields)?;
     Ok(contents)
 }
 
@@ -60,7 +60,7 @@ fn base_image(node: &Node) -> Read<BaseImage> {
         image: string(&mut fields, "image")?,
         apk_index: string(&mut fields, "apkindex")?,
     };
-    fields.finish()?;
+    end(fields)?;
     Ok(base_image)
 }
 
@@ -72,7 +72,7 @@ fn entrypoint(node: &Node) -> Read<Entrypoint> {
         shell_fragment: string(&mut fields, "shell-fragment")?,
         services: map(&mut fields, "services")?,
     };
-    fields.finish()?;
+    end(fields)?;
     Ok(entrypoint)
 }
 
@@ -83,7 +83,7 @@ fn accounts(node: &Node) -> Read<Accounts> {
         users: list(&mut fields, "users", user)?,
         groups: list(&mut fields, "groups", group)?,
     };
-    fields.finish()?;
+    end(fields)?;
     Ok(accounts)
 }
 
@@ -96,7 +96,7 @@ fn user(node: &Node) -> Read<User> {
         shell: string(&mut fields, "shell")?,
         home: string(&mut fields, "homedir")?,
     };
-    fields.finish()?;
+    end(fields)?;
     Ok(user)
 }
 
@@ -107,7 +107,7 @@ fn group(node: &Node) -> Read<Group> {
         gid: fields.int("gid")?.unwrap_or_default(),
         members: fields.strings("members")?,
     };
-    fields.finish()?;
+    end(fields)?;
     Ok(group)
 }
 
@@ -122,6 +122,6 @@ fn path(node: &Node) -> Read<PathMutation> {
         source: string(&mut fields, "source")?,
         recursive: flag(&mut fields, "recursive")?,
     };
-    fields.finish()?;
+    end(fields)?;
     Ok(path)
 }

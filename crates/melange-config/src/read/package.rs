@@ -2,7 +2,7 @@
 
 use spanned_yaml::{Diagnostic, Fields, Node};
 
-use super::{Read, flag, list, map, section, string};
+use super::{Faults, Read, end, flag, list, map, section, string, strings};
 use crate::duration;
 use crate::types::{
     Capability, Checks, Copyright, Cpe, Dependencies, Package, PackageOptions, Resources, Scriptlets, Trigger,
@@ -10,47 +10,59 @@ use crate::types::{
 
 pub(super) fn package(node: &Node) -> Read<Package> {
     let mut fields = Fields::new(node, "a package")?;
+    let mut faults = Faults::default();
+    let cpe = section(&mut fields, "cpe", cpe);
+    let timeout = section(&mut fields, "timeout", timeout);
     let package = Package {
-        version: string(&mut fields, "version")?,
-        epoch: fields.int("epoch")?.unwrap_or_default(),
-        target_architecture: fields.strings("target-architecture")?,
-        copyright: list(&mut fields, "copyright", copyright)?,
-        cpe: section(&mut fields, "cpe", cpe)?.unwrap_or_default(),
-        timeout: section(&mut fields, "timeout", timeout)?.unwrap_or_default(),
-        resources: section(&mut fields, "resources", resources)?,
-        test_resources: section(&mut fields, "test-resources", resources)?,
-        ..of_subpackage(&mut fields)?
+        version: faults.keep(string(&mut fields, "version")),
+        epoch: faults.keep(epoch(&mut fields)),
+        target_architecture: faults.keep(strings(&mut fields, "target-architecture")),
+        copyright: faults.keep(list(&mut fields, "copyright", copyright)),
+        cpe: faults.keep(cpe).unwrap_or_default(),
+        timeout: faults.keep(timeout).unwrap_or_default(),
+        resources: faults.keep(section(&mut fields, "resources", resources)),
+        test_resources: faults.keep(section(&mut fields, "test-resources", resources)),
+        ..faults.keep(of_subpackage(&mut fields))
     };
-    fields.finish()?;
-    Ok(package)
+    faults.keep(end(fields));
+    faults.end(package)
+}
+
+fn epoch(fields: &mut Fields<'_>) -> Read<u64> {
+    Ok(fields.int("epoch")?.unwrap_or_default())
 }
 
 /// Reads the keys that packages and subpackages share.
 pub(super) fn of_subpackage(fields: &mut Fields<'_>) -> Read<Package> {
-    Ok(Package {
-        name: string(fields, "name")?,
-        description: string(fields, "description")?,
-        annotations: map(fields, "annotations")?,
-        url: string(fields, "url")?,
-        commit: string(fields, "commit")?,
-        dependencies: section(fields, "dependencies", dependencies)?.unwrap_or_default(),
-        options: section(fields, "options", options)?,
-        scriptlets: section(fields, "scriptlets", scriptlets)?,
-        checks: section(fields, "checks", checks)?.unwrap_or_default(),
-        setcap: list(fields, "setcap", capability)?,
+    let mut faults = Faults::default();
+    let dependencies = section(fields, "dependencies", dependencies);
+    let checks = section(fields, "checks", checks);
+    let package = Package {
+        name: faults.keep(string(fields, "name")),
+        description: faults.keep(string(fields, "description")),
+        annotations: faults.keep(map(fields, "annotations")),
+        url: faults.keep(string(fields, "url")),
+        commit: faults.keep(string(fields, "commit")),
+        dependencies: faults.keep(dependencies).unwrap_or_default(),
+        options: faults.keep(section(fields, "options", options)),
+        scriptlets: faults.keep(section(fields, "scriptlets", scriptlets)),
+        checks: faults.keep(checks).unwrap_or_default(),
+        setcap: faults.keep(list(fields, "setcap", capability)),
         ..Package::default()
-    })
+    };
+    faults.end(package)
 }
 
 fn timeout(node: &Node) -> Read<std::time::Duration> {
     let text = node.as_str().unwrap_or_default();
     let is_number = node.as_float().is_some();
-    duration::parse(text).filter(|_| !is_number).ok_or_else(|| {
+    let timeout = duration::parse(text).filter(|_| !is_number).ok_or_else(|| {
         Diagnostic::new("`timeout` must be a time with its unit")
             .at(node.span)
             .label(format!("this is {}", node.kind_name()))
             .help("write `90s`, `30m` or `2h15m`")
-    })
+    })?;
+    Ok(timeout)
 }
 
 fn copyright(node: &Node) -> Read<Copyright> {
@@ -62,7 +74,7 @@ fn copyright(node: &Node) -> Read<Copyright> {
         license_path: string(&mut fields, "license-path")?,
         detection_override: string(&mut fields, "detection-override")?,
     };
-    fields.finish()?;
+    end(fields)?;
     Ok(copyright)
 }
 
@@ -75,7 +87,7 @@ fn dependencies(node: &Node) -> Read<Dependencies> {
         provider_priority: string(&mut fields, "provider-priority")?,
         replaces_priority: string(&mut fields, "replaces-priority")?,
     };
-    fields.finish()?;
+    end(fields)?;
     Ok(dependencies)
 }
 
@@ -87,7 +99,7 @@ fn options(node: &Node) -> Read<PackageOptions> {
         no_commands: flag(&mut fields, "no-commands")?,
         no_versioned_shlib_deps: flag(&mut fields, "no-versioned-shlib-deps")?,
     };
-    fields.finish()?;
+    end(fields)?;
     Ok(options)
 }
 
@@ -102,7 +114,7 @@ fn scriptlets(node: &Node) -> Read<Scriptlets> {
         pre_upgrade: string(&mut fields, "pre-upgrade")?,
         post_upgrade: string(&mut fields, "post-upgrade")?,
     };
-    fields.finish()?;
+    end(fields)?;
     Ok(scriptlets)
 }
 
@@ -112,14 +124,14 @@ fn trigger(node: &Node) -> Read<Trigger> {
         script: string(&mut fields, "script")?,
         paths: fields.strings("paths")?,
     };
-    fields.finish()?;
+    end(fields)?;
     Ok(trigger)
 }
 
 fn checks(node: &Node) -> Read<Checks> {
     let mut fields = Fields::new(node, "checks")?;
     let disabled = fields.strings("disabled")?;
-    fields.finish()?;
+    end(fields)?;
     Ok(Checks { disabled })
 }
 
@@ -130,7 +142,7 @@ fn capability(node: &Node) -> Read<Capability> {
         add: map(&mut fields, "add")?,
         reason: string(&mut fields, "reason")?,
     };
-    fields.finish()?;
+    end(fields)?;
     Ok(capability)
 }
 
@@ -147,7 +159,7 @@ fn cpe(node: &Node) -> Read<Cpe> {
         target_hw: string(&mut fields, "target_hw")?,
         other: string(&mut fields, "other")?,
     };
-    fields.finish()?;
+    end(fields)?;
     Ok(cpe)
 }
 
@@ -159,6 +171,6 @@ fn resources(node: &Node) -> Read<Resources> {
         memory: string(&mut fields, "memory")?,
         disk: string(&mut fields, "disk")?,
     };
-    fields.finish()?;
+    end(fields)?;
     Ok(resources)
 }

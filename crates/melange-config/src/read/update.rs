@@ -2,7 +2,7 @@
 
 use spanned_yaml::{Fields, Node};
 
-use super::{Read, flag, list, section, string};
+use super::{Read, end, flag, list, section, string};
 use crate::update::{
     GitHubMonitor, OciMonitor, ReleaseMonitor, Schedule, TagMonitor, Update, VersionDataMonitor,
     VersionDataSource, VersionTransform,
@@ -27,7 +27,7 @@ pub(super) fn update(node: &Node) -> Read<Update> {
         schedule: section(&mut fields, "schedule", schedule)?,
         enable_prerelease_tags: flag(&mut fields, "enable-prerelease-tags")?,
     };
-    fields.finish()?;
+    end(fields)?;
     Ok(update)
 }
 
@@ -40,7 +40,7 @@ fn release_monitor(node: &Node) -> Read<ReleaseMonitor> {
         version_filter_contains: string(&mut fields, "version-filter-contains")?,
         version_filter_prefix: string(&mut fields, "version-filter-prefix")?,
     };
-    fields.finish()?;
+    end(fields)?;
     Ok(monitor)
 }
 
@@ -61,14 +61,14 @@ fn github(node: &Node) -> Read<GitHubMonitor> {
         tag_filter: string(&mut fields, "tag-filter")?,
         use_tag: flag(&mut fields, "use-tag")?,
     };
-    fields.finish()?;
+    end(fields)?;
     Ok(monitor)
 }
 
 fn git(node: &Node) -> Read<TagMonitor> {
     let mut fields = Fields::new(node, "a git monitor")?;
     let monitor = tags(&mut fields)?;
-    fields.finish()?;
+    end(fields)?;
     Ok(monitor)
 }
 
@@ -78,7 +78,7 @@ fn oci(node: &Node) -> Read<OciMonitor> {
         identifier: string(&mut fields, "identifier")?,
         tags: tags(&mut fields)?,
     };
-    fields.finish()?;
+    end(fields)?;
     Ok(monitor)
 }
 
@@ -88,7 +88,7 @@ fn version_data(node: &Node) -> Read<VersionDataMonitor> {
         version_format: string(&mut fields, "version_format")?,
         sources: list(&mut fields, "sources", version_data_source)?,
     };
-    fields.finish()?;
+    end(fields)?;
     Ok(monitor)
 }
 
@@ -101,7 +101,7 @@ fn version_data_source(node: &Node) -> Read<VersionDataSource> {
         commit_source: string(&mut fields, "commit_source")?,
         use_release: flag(&mut fields, "use_release")?,
     };
-    fields.finish()?;
+    end(fields)?;
     Ok(source)
 }
 
@@ -111,7 +111,7 @@ fn version_transform(node: &Node) -> Read<VersionTransform> {
         pattern: string(&mut fields, "match")?,
         replace: string(&mut fields, "replace")?,
     };
-    fields.finish()?;
+    end(fields)?;
     Ok(transform)
 }
 
@@ -121,6 +121,6 @@ fn schedule(node: &Node) -> Read<Schedule> {
         reason: string(&mut fields, "reason")?,
         period: string(&mut fields, "period")?,
     };
-    fields.finish()?;
+    end(fields)?;
     Ok(schedule)
 }
