@@ -158,7 +158,6 @@ fn what_cannot_be_is_refused_with_the_culprit() {
             "{contents: {packages: [hello]}, entrypoint: {command: \"a 'b\"}}",
             "a 'b",
         ),
-        ("{contents: {packages: [hello]}, format: erofs}", "erofs"),
     ];
     for (yaml, culprit) in rows {
         let error = case.error(yaml);
