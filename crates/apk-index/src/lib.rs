@@ -26,4 +26,4 @@ mod archive;
 mod text;
 
 pub use archive::{Index, IndexError, record, sign, unsigned};
-pub use text::{LineError, WriteError, parse, write};
+pub use text::{Layout, LineError, WriteError, parse, write, write_as};

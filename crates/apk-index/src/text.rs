@@ -2,6 +2,8 @@
 
 use std::fmt::{Display, Write as _};
 
+use memchr::memmem;
+
 use apk_types::{Checksum, Dependency, PackageRecord};
 
 /// A line that cannot be read.
@@ -31,11 +33,11 @@ pub struct WriteError {
 /// As the Go apko has it, unknown fields and blocks without a name are skipped, and a checksum of an unknown kind
 /// counts as none; a line that is not `X:value` and a number that is none are errors. The last block needs no empty line.
 pub fn parse(text: &str) -> Result<Vec<PackageRecord>, LineError> {
-    // A block of a real index has 400 to 500 bytes.
-    let mut packages = Vec::with_capacity(text.len() / 512 + 1);
+    // Not one too many: an index stays in memory, and a record is large.
+    let names = memmem::find_iter(text.as_bytes(), b"\nP:").count() + usize::from(text.starts_with("P:"));
+    let mut packages = Vec::with_capacity(names);
     let mut record = PackageRecord::default();
-    for (index, line) in text.split('\n').enumerate() {
-        let line = line.strip_suffix('\r').unwrap_or(line);
+    for (index, line) in lines(text).enumerate() {
         if line.is_empty() {
             finish(&mut record, &mut packages);
         } else {
@@ -48,6 +50,17 @@ pub fn parse(text: &str) -> Result<Vec<PackageRecord>, LineError> {
     }
     finish(&mut record, &mut packages);
     Ok(packages)
+}
+
+/// The lines without what ends them.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let ends = memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]);
+    ends.scan(0, |start, end| {
+        let bytes = &text.as_bytes()[*start..end];
+        let line = &text[*start..end - usize::from(bytes.last() == Some(&b'\r'))];
+        *start = end + 1;
+        Some(line)
+    })
 }
 
 fn finish(record: &mut PackageRecord, packages: &mut Vec<PackageRecord>) {
@@ -89,7 +102,7 @@ fn field(line: &str, record: &mut PackageRecord) -> Result<(), &'static str> {
 }
 
 fn checksum(value: &str) -> Result<Option<Checksum>, &'static str> {
-    if value.starts_with("Q1") || value.starts_with("Q2") {
+    if let [b'Q', b'1' | b'2', ..] = value.as_bytes() {
         value.parse().map(Some).map_err(|_| "not a checksum")
     } else {
         Ok(None)
@@ -104,10 +117,26 @@ fn expressions(value: &str) -> Vec<Dependency> {
     expressions
 }
 
-/// Writes the text of an index with melange's fields in melange's order. `install_if` is written as apk reads it,
-/// separated by spaces. Records without a name are left out.
+/// Whose order the fields of a block have. Readers do not care; the bytes differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// melange's, and the Go apko's: the provider priority comes last.
+    #[default]
+    Melange,
+    /// apk-tools', as in Alpine's indexes: the provider priority comes before the dependencies, and `install_if` last.
+    ApkTools,
+}
+
+/// Writes the text of an index as melange writes it, but for `install_if`, which is written as apk reads it, separated
+/// by spaces. Records without a name are left out.
 pub fn write(packages: &[PackageRecord]) -> Result<String, WriteError> {
+    write_as(Layout::Melange, packages)
+}
+
+/// Writes the text of an index with the fields in a certain order.
+pub fn write_as(layout: Layout, packages: &[PackageRecord]) -> Result<String, WriteError> {
     let mut block = Block {
+        layout,
         text: String::with_capacity(packages.len() * 512),
         broken: None,
     };
@@ -122,6 +151,7 @@ pub fn write(packages: &[PackageRecord]) -> Result<String, WriteError> {
 }
 
 struct Block {
+    layout: Layout,
     text: String,
     broken: Option<char>,
 }
@@ -142,10 +172,21 @@ impl Block {
         self.text('m', &record.maintainer);
         self.some('t', record.build_time);
         self.text('c', &record.commit);
-        self.list('D', &record.depends);
-        self.list('i', &record.install_if);
-        self.list('p', &record.provides);
-        self.some('k', record.provider_priority.and_then(number));
+        let priority = record.provider_priority.and_then(number);
+        match self.layout {
+            Layout::Melange => {
+                self.list('D', &record.depends);
+                self.list('i', &record.install_if);
+                self.list('p', &record.provides);
+                self.some('k', priority);
+            }
+            Layout::ApkTools => {
+                self.some('k', priority);
+                self.list('D', &record.depends);
+                self.list('p', &record.provides);
+                self.list('i', &record.install_if);
+            }
+        }
         self.text.push('\n');
     }
 
@@ -153,7 +194,11 @@ impl Block {
         let start = self.text.len();
         // Writing to a string cannot fail.
         let _ = write!(self.text, "{field}:{value}");
-        if self.text[start..].contains(['\n', '\r']) {
+        self.end_line(field, start);
+    }
+
+    fn end_line(&mut self, field: char, start: usize) {
+        if memchr::memchr2(b'\n', b'\r', &self.text.as_bytes()[start..]).is_some() {
             self.broken = Some(field);
         }
         self.text.push('\n');
@@ -173,8 +218,13 @@ impl Block {
         if values.is_empty() {
             return;
         }
-        let texts: Vec<&str> = values.iter().map(Dependency::as_str).collect();
-        self.line(field, texts.join(" "));
+        let start = self.text.len();
+        self.text.extend([field, ':']);
+        for (place, value) in values.iter().enumerate() {
+            self.text.push_str(if place > 0 { " " } else { "" });
+            self.text.push_str(value.as_str());
+        }
+        self.end_line(field, start);
     }
 }
 

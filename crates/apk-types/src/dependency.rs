@@ -7,12 +7,21 @@ use std::str::FromStr;
 use crate::Version;
 
 /// One entry of a world, of `depend`, `provides`, `replaces` or `install_if`, kept as it was written.
+///
+/// An index has many of these: they are kept small, and their text is limited to what 16 bits can count.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Dependency {
     text: Box<str>,
-    name: Range<u32>,
-    constraint: Option<(Comparator, Range<u32>)>,
-    pin: Option<Range<u32>>,
+    /// `None` for a text that was read leniently and is a name as a whole.
+    parts: Option<Parts>,
+}
+
+/// Where the parts lie in the text, in bytes.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Parts {
+    name: Range<u16>,
+    constraint: Option<(Comparator, Range<u16>)>,
+    pin: Option<Range<u16>>,
 }
 
 /// How a version must compare with the one in the expression.
@@ -66,7 +75,7 @@ impl Dependency {
             return fail("it contains white space");
         }
         let is_operator = |byte: u8| matches!(byte, b'=' | b'<' | b'>' | b'~');
-        let start = usize::from(text.starts_with('!'));
+        let start = usize::from(bytes.first() == Some(&b'!'));
         let name_end = find(bytes, start, |byte| byte == b'@' || is_operator(byte));
         if name_end == start {
             return fail("it has no name");
@@ -79,7 +88,7 @@ impl Dependency {
             operator => match Comparator::from_operator(operator) {
                 None => return fail("its operator is not one of = < <= > >= ~ =~ <~ >~"),
                 Some(_) if version_end == version => return fail("its operator has no version"),
-                Some(comparator) => Some((comparator, version as u32..version_end as u32)),
+                Some(comparator) => Some((comparator, version as u16..version_end as u16)),
             },
         };
         let pins = [name_end..operator, version_end..text.len()];
@@ -93,9 +102,11 @@ impl Dependency {
         }
         Ok(Self {
             text: text.into(),
-            name: start as u32..name_end as u32,
-            constraint,
-            pin: pin.map(|pin| pin.start as u32..pin.end as u32),
+            parts: Some(Parts {
+                name: start as u16..name_end as u16,
+                constraint,
+                pin: pin.map(|pin| pin.start as u16..pin.end as u16),
+            }),
         })
     }
 
@@ -103,9 +114,7 @@ impl Dependency {
     pub fn lenient(text: &str) -> Self {
         Self::parse(text).unwrap_or_else(|_| Self {
             text: text.into(),
-            name: 0..text.len() as u32,
-            constraint: None,
-            pin: None,
+            parts: None,
         })
     }
 
@@ -116,19 +125,21 @@ impl Dependency {
 
     /// The name wanted or provided, without `!`, constraint and pin; `so:`, `cmd:` and `pc:` belong to it.
     pub fn name(&self) -> &str {
-        &self.text[range(&self.name)]
+        match &self.parts {
+            Some(parts) => &self.text[range(&parts.name)],
+            None => &self.text,
+        }
     }
 
     /// True for `!name`: the expression holds where nothing provides it.
     pub fn is_conflict(&self) -> bool {
-        self.name.start == 1
+        self.parts.as_ref().is_some_and(|parts| parts.name.start == 1)
     }
 
     /// The comparator and the version text, if the expression has them.
     pub fn constraint(&self) -> Option<(Comparator, &str)> {
-        self.constraint
-            .as_ref()
-            .map(|(comparator, version)| (*comparator, &self.text[range(version)]))
+        let (comparator, version) = self.parts.as_ref()?.constraint.as_ref()?;
+        Some((*comparator, &self.text[range(version)]))
     }
 
     /// The version text alone, which is how `provides` entries are read.
@@ -138,7 +149,8 @@ impl Dependency {
 
     /// The tag of the repository it is pinned to.
     pub fn pin(&self) -> Option<&str> {
-        self.pin.as_ref().map(|pin| &self.text[range(pin)])
+        let pin = self.parts.as_ref()?.pin.as_ref()?;
+        Some(&self.text[range(pin)])
     }
 
     /// True where `version` satisfies the constraint; the name, `!` and the pin are not looked at. A constraint
@@ -155,16 +167,16 @@ impl Dependency {
 
 impl Comparator {
     fn from_operator(operator: &str) -> Option<Self> {
-        Some(match operator {
-            "=" => Self::Equal,
-            "<" => Self::Less,
-            "<=" => Self::LessOrEqual,
-            ">" => Self::Greater,
-            ">=" => Self::GreaterOrEqual,
-            "~" | "=~" | "~=" => Self::Fuzzy,
-            "<~" => Self::LessOrFuzzy,
-            ">~" => Self::GreaterOrFuzzy,
-            "><" => Self::Checksum,
+        Some(match operator.as_bytes() {
+            b"=" => Self::Equal,
+            b"<" => Self::Less,
+            b"<=" => Self::LessOrEqual,
+            b">" => Self::Greater,
+            b">=" => Self::GreaterOrEqual,
+            b"~" | b"=~" | b"~=" => Self::Fuzzy,
+            b"<~" => Self::LessOrFuzzy,
+            b">~" => Self::GreaterOrFuzzy,
+            b"><" => Self::Checksum,
             _ => return None,
         })
     }
@@ -191,8 +203,8 @@ fn find(bytes: &[u8], start: usize, is_wanted: impl Fn(u8) -> bool) -> usize {
     offset.map_or(bytes.len(), |offset| start + offset)
 }
 
-fn range(range: &Range<u32>) -> Range<usize> {
-    range.start as usize..range.end as usize
+fn range(range: &Range<u16>) -> Range<usize> {
+    range.start.into()..range.end.into()
 }
 
 fn is_pin(text: &str) -> bool {

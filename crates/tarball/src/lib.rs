@@ -20,6 +20,7 @@
 //! ```
 
 mod encode;
+mod members;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 pub use encode::HeaderError;
+pub use members::{Member, Members};
 pub use read::{Limits, ReadError, read, read_stream};
 pub use write::{WriteError, Writer};
 

@@ -93,7 +93,7 @@ pub fn read_stream<R: BufRead, C: Default>(
 }
 
 /// Where members come from.
-trait Source {
+pub(crate) trait Source {
     /// What a content becomes.
     type Content: Default;
 
@@ -202,45 +202,49 @@ struct TooShort {
     wanted: u64,
 }
 
-fn too_short(rest: u64, wanted: u64) -> io::Error {
+pub(crate) fn too_short(rest: u64, wanted: u64) -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, TooShort { rest, wanted })
 }
 
 fn walk<S: Source>(source: S, limits: &Limits) -> Result<Vec<Entry<S::Content>>, ReadError> {
-    let mut walk = Walk {
-        source,
-        limits,
-        entries: Vec::new(),
-    };
+    let mut walk = Walk::new(source, limits);
+    let mut entries: Vec<Entry<S::Content>> = Vec::new();
     loop {
         match walk.member() {
-            Ok(Some(entry)) => walk.entries.push(entry),
-            Ok(None) => return Ok(walk.entries),
-            Err(Fault::Read(error)) => return Err(error),
-            Err(Fault::Io(source)) => {
-                let last = walk
-                    .entries
-                    .last()
-                    .map_or_else(String::new, |entry| entry.header.path.clone());
-                return Err(ReadError::Malformed {
-                    members: walk.entries.len(),
-                    last,
-                    source,
-                });
+            Ok(Some(entry)) => entries.push(entry),
+            Ok(None) => return Ok(entries),
+            Err(fault) => {
+                let last = entries.last().map_or("", |entry| &entry.header.path);
+                return Err(fault.after(entries.len(), last));
             }
         }
     }
 }
 
-struct Walk<'a, S: Source> {
-    source: S,
-    limits: &'a Limits,
-    entries: Vec<Entry<S::Content>>,
+pub(crate) struct Walk<S> {
+    pub(crate) source: S,
+    limits: Limits,
+    /// How many members were read.
+    pub(crate) members: usize,
 }
 
-enum Fault {
+pub(crate) enum Fault {
     Read(ReadError),
     Io(io::Error),
+}
+
+impl Fault {
+    /// Says after which member it happened.
+    pub(crate) fn after(self, members: usize, last: &str) -> ReadError {
+        match self {
+            Self::Read(error) => error,
+            Self::Io(source) => ReadError::Malformed {
+                members,
+                last: last.to_owned(),
+                source,
+            },
+        }
+    }
 }
 
 impl From<io::Error> for Fault {
@@ -263,9 +267,17 @@ struct Extensions {
     records: BTreeMap<String, Vec<u8>>,
 }
 
-impl<S: Source> Walk<'_, S> {
+impl<S: Source> Walk<S> {
+    pub(crate) fn new(source: S, limits: &Limits) -> Self {
+        Self {
+            source,
+            limits: *limits,
+            members: 0,
+        }
+    }
+
     /// The next member with what precedes it; `None` at the end of the archive.
-    fn member(&mut self) -> Result<Option<Entry<S::Content>>, Fault> {
+    pub(crate) fn member(&mut self) -> Result<Option<Entry<S::Content>>, Fault> {
         let mut extensions = Extensions::default();
         loop {
             let Some(raw) = self.block()? else {
@@ -351,7 +363,7 @@ impl<S: Source> Walk<'_, S> {
             .or_else(|| raw.link_name_bytes().map(|link| link.into_owned()))
             .unwrap_or_default();
         let (path, link) = (text(&path)?, text(&link)?);
-        if self.entries.len() >= self.limits.members {
+        if self.members >= self.limits.members {
             let what = "the number of members";
             return Err(ReadError::TooLarge {
                 path,
@@ -375,6 +387,7 @@ impl<S: Source> Walk<'_, S> {
             false => Ok(S::Content::default()),
         };
         let content = content.map_err(|error| cut_off(header.path.as_bytes(), error))?;
+        self.members += 1;
         Ok(Entry { header, content })
     }
 }

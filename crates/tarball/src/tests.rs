@@ -320,3 +320,81 @@ proptest! {
         }
     }
 }
+
+mod member_by_member {
+    use std::io::Read as _;
+
+    use super::*;
+    use crate::{Member, Members, ReadError};
+
+    /// The members with as much of each content as is asked for.
+    fn members(archive: &[u8], most: u64) -> Result<Vec<(Header, Vec<u8>)>, ReadError> {
+        // A small buffer, so that contents come in pieces.
+        let reader = std::io::BufReader::with_capacity(100, archive);
+        let mut members = Members::new(reader, &Limits::default());
+        let mut read = Vec::new();
+        while let Some(member) = members.next_member()? {
+            let header = member.header().clone();
+            let mut content = Vec::new();
+            let mut part = Member::take(member, most);
+            part.read_to_end(&mut content)
+                .map_err(|source| ReadError::Malformed {
+                    members: read.len(),
+                    last: header.path.clone(),
+                    source,
+                })?;
+            read.push((header, content));
+        }
+        assert!(members.next_member()?.is_none());
+        Ok(read)
+    }
+
+    fn archive() -> Vec<u8> {
+        let mut writer = Writer::new(Vec::new());
+        for (path, content) in [
+            ("a", vec![1; 700]),
+            (&*"long/".repeat(60), vec![]),
+            ("b", vec![2; 512]),
+        ] {
+            let kind = if path.ends_with('/') {
+                Kind::Directory
+            } else {
+                Kind::Regular
+            };
+            let header = Header {
+                path: path.into(),
+                size: content.len() as u64,
+                ..Header::new(kind)
+            };
+            writer.append(&header, &content).unwrap();
+        }
+        writer.finish().unwrap()
+    }
+
+    #[test]
+    fn members_are_those_of_the_whole_archive() {
+        let archive = archive();
+        let entries = read(archive.clone().into(), &Limits::default()).unwrap();
+        for most in [0, 1, 600, 1000] {
+            let members = members(&archive, most).unwrap();
+            assert_eq!(members.len(), entries.len());
+            for (entry, (header, content)) in entries.iter().zip(members) {
+                assert_eq!(entry.header, header);
+                let length = entry.content.len().min(most as usize);
+                assert_eq!(entry.content[..length], content);
+            }
+        }
+    }
+
+    #[test]
+    fn an_archive_that_ends_early_is_refused_with_the_member() {
+        let archive = archive();
+        for end in [100, 512 + 699] {
+            for most in [0, 1000] {
+                assert!(members(&archive[..end], most).is_err(), "{end}");
+            }
+        }
+        // The padding alone may be missing.
+        assert_eq!(members(&archive[..512 + 700], 0).unwrap().len(), 1);
+    }
+}
