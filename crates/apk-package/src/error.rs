@@ -1,5 +1,7 @@
 //! What can be wrong with a package.
 
+use std::io;
+
 use apk_types::Checksum;
 use tarball::ReadError;
 
@@ -20,8 +22,8 @@ pub struct PackageError {
 #[non_exhaustive]
 #[allow(missing_docs)]
 pub enum Problem {
-    #[error("it is an apk v3 (ADB) package; only apk v2 packages are supported")]
-    ApkV3,
+    #[error("it is an apk v3 (ADB) {what}, which is not supported yet; only apk v2 is")]
+    ApkV3 { what: &'static str },
     #[error("the {section} is not gzip")]
     NotGzip { section: &'static str },
     #[error("the {section} is truncated")]
@@ -62,7 +64,27 @@ pub enum Problem {
         actual: String,
     },
     #[error("reading it: {0}")]
-    Io(std::io::Error),
+    Io(io::Error),
+}
+
+/// Gives back a problem that came out of a reader, and takes any other error as it is.
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        match error.downcast() {
+            Ok(problem) => problem,
+            Err(error) => Self::Io(error),
+        }
+    }
+}
+
+/// As readers tell it.
+impl From<Problem> for io::Error {
+    fn from(problem: Problem) -> Self {
+        match problem {
+            Problem::Io(error) => error,
+            problem => Self::new(io::ErrorKind::InvalidData, problem),
+        }
+    }
 }
 
 impl Problem {

@@ -4,7 +4,8 @@
 //! with `.PKGINFO` and scripts, and a data section with the files. The signature and the index's checksum cover
 //! the compressed control section, whose `datahash` covers the compressed data section.
 //!
-//! [`open`] gives a package's contents only after that chain was verified. [`split`] and [`read_info`] look at a
+//! [`open`] gives a package's contents only after that chain was verified; [`VerifiedReader`] does the same for a file
+//! on disk, member by member, in little memory. [`PackageReader`], [`split`] and [`read_info`] look at a
 //! package without trusting it. [`PkgInfo`] reads and writes `.PKGINFO`; [`PrivateKey`], [`PublicKey`] and
 //! [`Keyring`] make and verify signatures. The crate does no I/O of its own, lays nothing down on disk, and
 //! resolves no symbolic links: what a path means in a tree is for the tree to say.
@@ -45,6 +46,7 @@ mod keys;
 mod open;
 mod pkginfo;
 mod split;
+mod stream;
 mod write;
 
 pub use error::{PackageError, Problem};
@@ -57,6 +59,7 @@ pub use open::{
 };
 pub use pkginfo::{PkgInfo, PkgInfoError};
 pub use split::{Sections, read_signatures, split};
+pub use stream::{DataMember, PackageReader, VerifiedReader};
 pub use write::{
     ControlMember, DataSection, DataWriter, WriteError, control_section, sign, sign_control,
     signature_section, write_package,

@@ -156,17 +156,21 @@ pub fn verify(
     limits: &Limits,
 ) -> Result<VerifiedSections, PackageError> {
     let actual = package.len() as u64;
-    verify_named(package, expected, limits).map_err(|problem| {
-        let is_short = expected.size.is_some_and(|size| actual < size);
-        let problem = match problem {
-            Problem::DataHash { .. } | Problem::Truncated { .. } if is_short => Problem::Short {
+    verify_named(package, expected, limits).map_err(|problem| named(problem, expected, actual))
+}
+
+/// Names the package, and tells a truncated file of `actual` bytes from a changed one.
+pub(crate) fn named(problem: Problem, expected: &Expected<'_>, actual: u64) -> PackageError {
+    let problem = match (problem, expected.size) {
+        (Problem::DataHash { .. } | Problem::Truncated { .. }, Some(size)) if actual < size => {
+            Problem::Short {
                 actual,
-                expected: expected.size.unwrap_or_default(),
-            },
-            problem => problem,
-        };
-        problem.of(expected.package)
-    })
+                expected: size,
+            }
+        }
+        (problem, _) => problem,
+    };
+    problem.of(expected.package)
 }
 
 fn verify_named(
@@ -177,16 +181,7 @@ fn verify_named(
     let control = Control::read(&package, limits)?;
     control.verify(&package, expected)?;
     let data_hash: [u8; 32] = Sha256::digest(&package[control.sections.data.clone()]).into();
-    match control.info.data_hash.as_str() {
-        "" => return Err(Problem::NoDataHash),
-        stated if !stated.eq_ignore_ascii_case(&hex(&data_hash)) => {
-            return Err(Problem::DataHash {
-                expected: stated.to_owned(),
-                actual: hex(&data_hash),
-            });
-        }
-        _ => {}
-    }
+    control.verify_data(&data_hash)?;
     Ok(VerifiedSections {
         info: control.info,
         control: control.entries,
@@ -200,10 +195,10 @@ fn verify_named(
 
 /// What the small sections hold.
 pub(crate) struct Control {
-    info: PkgInfo,
-    entries: Vec<Entry>,
-    checksum: Checksum,
-    signatures: Vec<Signature>,
+    pub(crate) info: PkgInfo,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) checksum: Checksum,
+    pub(crate) signatures: Vec<Signature>,
     pub(crate) sections: Sections,
 }
 
@@ -223,6 +218,18 @@ impl Control {
         })
     }
 
+    /// Compares what `.PKGINFO` states with the SHA-256 of the compressed data section.
+    pub(crate) fn verify_data(&self, hash: &[u8; 32]) -> Result<(), Problem> {
+        match self.info.data_hash.as_str() {
+            "" => Err(Problem::NoDataHash),
+            stated if !stated.eq_ignore_ascii_case(&hex(hash)) => Err(Problem::DataHash {
+                expected: stated.to_owned(),
+                actual: hex(hash),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// The time of `.PKGINFO`.
     pub(crate) fn mtime(&self) -> i64 {
         let mut entries = self.entries.iter();
@@ -231,7 +238,7 @@ impl Control {
             .map_or(0, |entry| entry.header.mtime)
     }
 
-    fn verify(&self, package: &[u8], expected: &Expected<'_>) -> Result<(), Problem> {
+    pub(crate) fn verify(&self, package: &[u8], expected: &Expected<'_>) -> Result<(), Problem> {
         let compressed = &package[self.sections.control.clone()];
         if let Some(wanted) = expected.control_checksum {
             let actual = match wanted {
@@ -276,12 +283,15 @@ fn read_data(compressed: &[u8], limits: &Limits) -> Result<Vec<Entry>, Problem> 
 /// occur twice, and members inside of a symbolic link that the same package brings.
 pub fn check_members<C>(entries: &[Entry<C>]) -> Result<(), Problem> {
     entries.iter().try_for_each(|entry| check_path(&entry.header))?;
-    check_links(entries)
+    let mut check = LinkCheck::default();
+    entries
+        .iter()
+        .try_for_each(|entry| check.member(&entry.header, normal(&entry.header.path)))
 }
 
 /// Refuses a member outside the root and a hard link to something outside. Where symbolic links lead is for the
 /// tree to say that the package is installed into.
-fn check_path(header: &Header) -> Result<(), Problem> {
+pub(crate) fn check_path(header: &Header) -> Result<(), Problem> {
     let unsafe_member = |reason| {
         Err(Problem::UnsafeMember {
             member: header.path.clone(),
@@ -316,38 +326,39 @@ fn escape(path: &str) -> Option<Escape> {
     }
 }
 
-/// Refuses a path that occurs twice, unless both are directories, and a member inside a symbolic link that the
-/// same package brings.
-fn check_links<C>(entries: &[Entry<C>]) -> Result<(), Problem> {
-    let mut files = HashSet::new();
-    let mut symlinks = HashSet::new();
-    for entry in entries {
-        let path = normal(&entry.header.path);
+/// What the members so far were, as far as the ones after them are judged by it.
+#[derive(Default)]
+pub(crate) struct LinkCheck<'a> {
+    files: HashSet<Cow<'a, str>>,
+    symlinks: HashSet<Cow<'a, str>>,
+}
+
+impl<'a> LinkCheck<'a> {
+    /// Refuses a path that occurs twice, unless both are directories, and a member inside a symbolic link that the same
+    /// package brings. `path` is the header's, cleaned by [`normal`].
+    pub(crate) fn member(&mut self, header: &Header, path: Cow<'a, str>) -> Result<(), Problem> {
         let unsafe_member = |reason| {
             Err(Problem::UnsafeMember {
-                member: entry.header.path.clone(),
+                member: header.path.clone(),
                 reason,
             })
         };
-        let inside_symlink = || {
-            let parents = path.match_indices('/').map(|(end, _)| &path[..end]);
-            parents.into_iter().any(|parent| symlinks.contains(parent))
-        };
-        if !symlinks.is_empty() && inside_symlink() {
+        let mut parents = path.match_indices('/').map(|(end, _)| &path[..end]);
+        if !self.symlinks.is_empty() && parents.any(|parent| self.symlinks.contains(parent)) {
             return unsafe_member("lies inside a symbolic link of the same package");
         }
-        if entry.header.kind == Kind::Symlink {
-            symlinks.insert(path.clone());
+        if header.kind == Kind::Symlink {
+            self.symlinks.insert(path.clone());
         }
-        if entry.header.kind != Kind::Directory && !files.insert(path) {
+        if header.kind != Kind::Directory && !self.files.insert(path) {
             return unsafe_member("occurs twice");
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// The path without `.`, empty parts and slashes at its ends.
-fn normal(path: &str) -> Cow<'_, str> {
+pub(crate) fn normal(path: &str) -> Cow<'_, str> {
     if !path.split('/').any(|part| matches!(part, "" | ".")) {
         return Cow::Borrowed(path);
     }
@@ -411,18 +422,24 @@ pub fn read_info(
     package: &mut impl Read,
     limits: &Limits,
 ) -> Result<(PkgInfo, Checksum), PackageError> {
+    let (control, _) = read_head(package, limits).map_err(|problem| problem.of(name))?;
+    Ok((control.info, control.checksum))
+}
+
+/// Reads the small sections at the front of a package, and gives them with the bytes that were read: up to twice as
+/// many as the sections have, and 64 KiB.
+pub(crate) fn read_head(package: &mut impl Read, limits: &Limits) -> Result<(Control, Vec<u8>), Problem> {
     let most = limits.control.saturating_mul(2).saturating_add(1 << 20);
     let mut head = Vec::new();
     let mut wanted = 64 << 10;
     loop {
-        let read = io::copy(&mut package.by_ref().take(wanted), &mut head)
-            .map_err(|error| Problem::Io(error).of(name))?;
+        let read = io::copy(&mut package.by_ref().take(wanted), &mut head)?;
         match Control::read(&head, limits) {
-            Ok(control) => return Ok((control.info, control.checksum)),
+            Ok(control) => return Ok((control, head)),
             Err(Problem::Truncated { .. }) if read == wanted && (head.len() as u64) < most => {
                 wanted = head.len() as u64;
             }
-            Err(problem) => return Err(problem.of(name)),
+            Err(problem) => return Err(problem),
         }
     }
 }

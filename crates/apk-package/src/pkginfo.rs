@@ -68,7 +68,8 @@ pub struct PkgInfoError {
 
 impl PkgInfo {
     /// Reads a `.PKGINFO` with the tolerance of the Go apko: unknown keys are skipped, a repeated single-valued
-    /// key counts once, a number that is none counts as absent; a line without `=` is an error.
+    /// key counts once, a number that is none counts as absent, and `0x`, `0o`, `0b` or a leading zero say what base a
+    /// number has; a line without `=` is an error.
     pub fn parse(text: &str) -> Result<Self, PkgInfoError> {
         let pairs = ini::parse(text)?;
         let first = |key: &str| {
@@ -76,7 +77,7 @@ impl PkgInfo {
             values.next().map_or("", |pair| pair.value.as_str())
         };
         let every = |key: &'static str| ini::distinct_values(&pairs, key);
-        let number = |key: &str| first(key).parse::<u64>().ok();
+        let number = |key: &str| unsigned(first(key));
         let expressions = |key: &'static str| -> Vec<Dependency> {
             every(key)
                 .flat_map(|value| value.split(|c: char| c == ',' || c.is_ascii_whitespace()))
@@ -94,7 +95,7 @@ impl PkgInfo {
             url: first("url").to_owned(),
             commit: first("commit").to_owned(),
             maintainer: first("maintainer").to_owned(),
-            build_date: first("builddate").parse().ok(),
+            build_date: signed(first("builddate")),
             licenses: every("license").map(str::to_owned).collect(),
             depends: expressions("depend"),
             provides: expressions("provides"),
@@ -207,6 +208,68 @@ impl fmt::Display for PkgInfo {
     }
 }
 
+/// Reads a number whose base its prefix says, as Go's `ParseUint` does for the base 0.
+fn unsigned(text: &str) -> Option<u64> {
+    let (base, digits) = match text.as_bytes() {
+        [b'0', b'x' | b'X', _, ..] => (16, &text[2..]),
+        [b'0', b'o' | b'O', _, ..] => (8, &text[2..]),
+        [b'0', b'b' | b'B', _, ..] => (2, &text[2..]),
+        [b'0', _, ..] => (8, &text[1..]),
+        _ => (10, text),
+    };
+    match digits.as_bytes() {
+        // `from_str_radix` takes a sign of its own.
+        [b'+' | b'-', ..] => None,
+        _ => u64::from_str_radix(digits, base).ok(),
+    }
+}
+
+fn signed(text: &str) -> Option<i64> {
+    match text.strip_prefix('-') {
+        Some(digits) => 0_i64.checked_sub_unsigned(unsigned(digits)?),
+        None => i64::try_from(unsigned(text.strip_prefix('+').unwrap_or(text))?).ok(),
+    }
+}
+
 fn lines<T: fmt::Display>(f: &mut fmt::Formatter<'_>, key: &str, values: &[T]) -> fmt::Result {
     values.iter().try_for_each(|value| writeln!(f, "{key} = {value}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_as_go_reads_them() {
+        let rows = [
+            ("0", Some(0)),
+            ("10", Some(10)),
+            ("010", Some(8)),
+            ("0o10", Some(8)),
+            ("0x1F", Some(31)),
+            ("0b11", Some(3)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("08", None),
+            ("0x", None),
+            ("+1", None),
+            ("-1", None),
+            ("0x-1", None),
+            ("1 ", None),
+            ("", None),
+        ];
+        for (text, number) in rows {
+            assert_eq!(unsigned(text), number, "{text}");
+        }
+        let rows = [
+            ("-1", Some(-1)),
+            ("+1", Some(1)),
+            ("-9223372036854775808", Some(i64::MIN)),
+            ("9223372036854775808", None),
+            ("--1", None),
+        ];
+        for (text, number) in rows {
+            assert_eq!(signed(text), number, "{text}");
+        }
+    }
 }

@@ -38,9 +38,7 @@ pub fn split(package: &[u8], limits: &Limits) -> Result<Sections, Problem> {
 }
 
 pub(crate) fn split_and_inflate(package: &[u8], limits: &Limits) -> Result<Split, Problem> {
-    if package.starts_with(b"ADB") {
-        return Err(Problem::ApkV3);
-    }
+    refuse_adb("package", package)?;
     let mut first = Vec::new();
     let first_end = inflate_member(CONTROL, package, &mut first, limits.control)?;
     if !is_signature(&first) {
@@ -78,12 +76,22 @@ pub fn read_signatures(
     file: &[u8],
     limits: &Limits,
 ) -> Result<(Vec<Signature>, usize), Problem> {
+    refuse_adb(what, file)?;
     let mut first = Vec::new();
     match inflate_member(what, file, &mut first, limits.control) {
         Ok(end) if is_signature(&first) => Ok((signatures(first, limits)?, end)),
         // Anything so large is no signature section.
         Ok(_) | Err(Problem::TooLarge { .. }) => Ok((Vec::new(), 0)),
         Err(problem) => Err(problem),
+    }
+}
+
+/// Names the database files of apk-tools 3 for what they are. The fourth byte says how the rest is compressed: not at
+/// all, with deflate, or as the two bytes after it say.
+fn refuse_adb(what: &'static str, file: &[u8]) -> Result<(), Problem> {
+    match file {
+        [b'A', b'D', b'B', b'.' | b'd' | b'c', ..] => Err(Problem::ApkV3 { what }),
+        _ => Ok(()),
     }
 }
 

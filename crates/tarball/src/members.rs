@@ -67,35 +67,50 @@ impl<R: BufRead> Members<R> {
 
     /// The next member; `None` at the end of the archive.
     pub fn next_member(&mut self) -> Result<Option<Member<'_, R>>, ReadError> {
+        Ok(match self.advance()? {
+            true => Some(self.current()),
+            false => None,
+        })
+    }
+
+    /// Goes to the next member; false at the end of the archive. After an error it stands at the end.
+    pub fn advance(&mut self) -> Result<bool, ReadError> {
         if self.ended {
-            return Ok(None);
+            return Ok(false);
         }
         match self.walk.member() {
-            Ok(Some(entry)) => self.header = entry.header,
+            Ok(Some(entry)) => {
+                self.header = entry.header;
+                Ok(true)
+            }
             Ok(None) => {
                 self.ended = true;
-                return Ok(None);
+                Ok(false)
             }
             Err(fault) => {
                 self.ended = true;
-                return Err(fault.after(self.walk.members, &self.header.path));
+                Err(fault.after(self.walk.members, &self.header.path))
             }
         }
-        Ok(Some(Member {
+    }
+
+    /// The member that [`Members::advance`] went to.
+    pub fn current(&mut self) -> Member<'_, R> {
+        Member {
             header: &self.header,
             current: &mut self.walk.source,
-        }))
+        }
     }
 
     /// What the archive is read from, which stands behind what was read.
-    pub fn into_inner(self) -> R {
-        self.walk.source.reader
+    pub fn reader_mut(&mut self) -> &mut R {
+        &mut self.walk.source.reader
     }
 }
 
-impl<R> Member<'_, R> {
+impl<'m, R> Member<'m, R> {
     /// What the member says of itself.
-    pub fn header(&self) -> &Header {
+    pub fn header(&self) -> &'m Header {
         self.header
     }
 }
