@@ -5,7 +5,7 @@ use std::io::Read;
 
 use apk_package::{
     Digest, KeyError, Keyring, Limits, PackageError, PrivateKey, Problem, Signature, SignatureError, deflate,
-    inflate, read_info, read_signatures, signature_section,
+    inflate, read_info, read_signatures, signatures_section,
 };
 use apk_types::PackageRecord;
 use bytes::Bytes;
@@ -160,13 +160,38 @@ pub fn unsigned(archive: &[u8]) -> Result<&[u8], IndexError> {
 /// public key, such as `melange.rsa.pub`.
 pub fn sign(archive: &[u8], key: &PrivateKey, key_name: &str) -> Result<Vec<u8>, IndexError> {
     let signed = unsigned(archive)?;
-    let signature = key.sign(Digest::Sha256, signed)?;
-    let signature = Signature {
-        digest: Digest::Sha256,
+    with_signatures(signed, &[signature(signed, key, key_name, Digest::Sha256)?])
+}
+
+/// Signs an archive beside the signatures it has, but in the place of one with the same digest and key name. Old
+/// clients know SHA-1 alone, so that an index for old and new ones is signed over both.
+pub fn add_signature(
+    archive: &[u8],
+    key: &PrivateKey,
+    key_name: &str,
+    digest: Digest,
+) -> Result<Vec<u8>, IndexError> {
+    let (mut signatures, signed) = signed_part(archive)?;
+    signatures.retain(|signature| (signature.digest, &*signature.key) != (digest, key_name));
+    signatures.push(signature(signed, key, key_name, digest)?);
+    with_signatures(signed, &signatures)
+}
+
+fn signature(
+    signed: &[u8],
+    key: &PrivateKey,
+    key_name: &str,
+    digest: Digest,
+) -> Result<Signature, IndexError> {
+    Ok(Signature {
+        digest,
         key: key_name.to_owned(),
-        bytes: signature,
-    };
-    let mut file = signature_section(&signature, 0)?;
+        bytes: key.sign(digest, signed)?,
+    })
+}
+
+fn with_signatures(signed: &[u8], signatures: &[Signature]) -> Result<Vec<u8>, IndexError> {
+    let mut file = signatures_section(signatures, 0)?;
     file.extend_from_slice(signed);
     Ok(file)
 }

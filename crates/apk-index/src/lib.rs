@@ -25,5 +25,5 @@
 mod archive;
 mod text;
 
-pub use archive::{Index, IndexError, record, sign, unsigned};
+pub use archive::{Index, IndexError, add_signature, record, sign, unsigned};
 pub use text::{Layout, LineError, WriteError, parse, write, write_as};

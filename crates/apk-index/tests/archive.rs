@@ -4,8 +4,8 @@
 
 use std::sync::LazyLock;
 
-use apk_index::{Index, IndexError, parse, sign, unsigned, write};
-use apk_package::{Keyring, PrivateKey, Problem, SignatureError, deflate};
+use apk_index::{Index, IndexError, add_signature, parse, sign, unsigned, write};
+use apk_package::{Digest, Keyring, PrivateKey, Problem, SignatureError, SignaturePolicy, deflate};
 use apk_types::{Checksum, Dependency, PackageRecord};
 use proptest::prelude::*;
 use tarball::{Header, Kind};
@@ -60,6 +60,44 @@ fn signing_again_replaces_the_signature() {
         .map(|signature| signature.key.as_str())
         .collect();
     assert_eq!(names, ["new.rsa.pub"]);
+}
+
+#[test]
+fn each_of_several_signatures_suffices() {
+    let other = PrivateKey::generate(2048).unwrap();
+    let both = add_signature(&SIGNED, &other, "other.rsa.pub", Digest::Sha1).unwrap();
+    let all = add_signature(&both, &other, "other.rsa.pub", Digest::Sha512).unwrap();
+    let again = add_signature(&all, &KEY, "test.rsa.pub", Digest::Sha256).unwrap();
+    let index = Index::open_unverified(&again, Index::MAX_SIZE).unwrap();
+    let mut names: Vec<String> = index.signatures.iter().map(|one| one.member_name()).collect();
+    names.sort();
+    let wanted = [
+        ".SIGN.RSA.other.rsa.pub",
+        ".SIGN.RSA256.test.rsa.pub",
+        ".SIGN.RSA512.other.rsa.pub",
+    ];
+    assert_eq!(names, wanted);
+    for (name, key) in [("test.rsa.pub", &*KEY), ("other.rsa.pub", &other)] {
+        let mut keyring = Keyring::default();
+        keyring.insert(name, key.public_key());
+        assert!(Index::open(&again, &keyring, Index::MAX_SIZE).is_ok(), "{name}");
+    }
+    // The one over SHA-1 does not count under a policy, the one over SHA-512 does.
+    let mut strict = Keyring::new(SignaturePolicy::NoSha1);
+    strict.insert("other.rsa.pub", other.public_key());
+    assert!(Index::open(&all, &strict, Index::MAX_SIZE).is_ok());
+    assert!(Index::open(&both, &strict, Index::MAX_SIZE).is_err());
+}
+
+#[test]
+fn an_index_of_apk_v3_is_named_for_what_it_is() {
+    for magic in [b"ADB.", b"ADBd", b"ADBc"] {
+        let error = Index::open_unverified(&[magic, &[0; 60][..]].concat(), Index::MAX_SIZE).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "it is an apk v3 (ADB) index, which is not supported yet; only apk v2 is"
+        );
+    }
 }
 
 #[test]

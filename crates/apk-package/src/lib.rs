@@ -62,5 +62,5 @@ pub use split::{Sections, read_signatures, split};
 pub use stream::{DataMember, PackageReader, VerifiedReader};
 pub use write::{
     ControlMember, DataSection, DataWriter, WriteError, control_section, sign, sign_control,
-    signature_section, write_package,
+    signature_section, signatures_section, write_package,
 };

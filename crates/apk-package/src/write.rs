@@ -242,9 +242,16 @@ pub fn control_section(info: &PkgInfo, members: &[ControlMember], mtime: i64) ->
 
 /// Makes a compressed signature section, which is put before the bytes that were signed.
 pub fn signature_section(signature: &Signature, mtime: i64) -> Result<Vec<u8>, WriteError> {
+    signatures_section(std::slice::from_ref(signature), mtime)
+}
+
+/// Makes a signature section with several signatures, of which a reader needs one by a key it trusts.
+pub fn signatures_section(signatures: &[Signature], mtime: i64) -> Result<Vec<u8>, WriteError> {
     let mut tar = Writer::new(Vec::new());
-    let header = root_header(&signature.member_name(), 0o644, &signature.bytes, mtime);
-    tar.append(&header, &signature.bytes)?;
+    for signature in signatures {
+        let header = root_header(&signature.member_name(), 0o644, &signature.bytes, mtime);
+        tar.append(&header, &signature.bytes)?;
+    }
     Ok(deflate(&tar.into_inner()))
 }
 

@@ -443,9 +443,12 @@ fn data_of_several_gzip_members_is_read() {
 
 #[test]
 fn what_is_no_package_is_named() {
-    let rows: [(&[u8], &str); 5] = [
+    let adb = "it is an apk v3 (ADB) package, which is not supported yet; only apk v2 is";
+    let rows: [(&[u8], &str); 7] = [
         (b"", "the control section is truncated"),
-        (b"ADBd\x01\x02", "it is an apk v3 (ADB) package"),
+        (b"ADB.pckg", adb),
+        (b"ADBd\x01\x02", adb),
+        (b"ADBc\x02\x09", adb),
         (b"PK\x03\x04 a zip file", "the control section is not gzip"),
         (b"\x1f\x8b\x08", "the control section is truncated"),
         (
