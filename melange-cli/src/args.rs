@@ -36,8 +36,17 @@ pub(crate) enum Command {
     /// Makes a key pair for signing
     #[command(after_help = "Example:\n  melange keygen local.rsa      # writes local.rsa and local.rsa.pub")]
     Keygen(Keygen),
+    /// Makes an index of packages
+    Index(crate::index::IndexPackages),
+    /// Signs packages
+    Sign(crate::sign::Sign),
+    /// Signs indexes
+    SignIndex(crate::sign::SignIndex),
+    /// Prints a script that makes a shell complete this command
+    #[command(after_help = cli_support::completion_examples("melange"))]
+    Completion(cli_support::Completion),
     /// Shows the version
-    Version(Version),
+    Version(cli_support::Version),
 }
 
 const BUILD_EXAMPLES: &str = "\
@@ -197,11 +206,4 @@ pub(crate) struct Keygen {
     /// The size of the key in bits
     #[arg(long, default_value_t = 4096, value_name = "BITS")]
     pub(crate) key_size: usize,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Version {
-    /// As JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }

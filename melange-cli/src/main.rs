@@ -4,11 +4,13 @@ mod args;
 mod build;
 mod compilation;
 mod failure;
+mod index;
 mod keygen;
+mod sign;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 use cli_support::{EXIT_DONE, EXIT_USAGE, Steps, Verbosity};
 
 use crate::args::{Cli, Command};
@@ -39,15 +41,18 @@ fn run(cli: Cli) -> Outcome {
         Command::Build(arguments) => build::build(&arguments, &steps),
         Command::Compile(arguments) => compilation::command(&arguments, &steps),
         Command::Keygen(arguments) => keygen::keygen(&arguments, &steps),
-        Command::Version(arguments) => version(&arguments),
+        Command::Index(arguments) => index::index(&arguments, &steps),
+        Command::Sign(arguments) => sign::sign(&arguments, &steps),
+        Command::SignIndex(arguments) => sign::sign_index(&arguments, &steps),
+        Command::Completion(arguments) => printed(cli_support::print_completion(arguments, Cli::command())),
+        Command::Version(arguments) => printed(cli_support::print_version(
+            arguments,
+            "melange",
+            env!("CARGO_PKG_VERSION"),
+        )),
     }
 }
 
-fn version(arguments: &args::Version) -> Outcome {
-    let version = env!("CARGO_PKG_VERSION");
-    let text = match arguments.json {
-        true => serde_json::json!({ "name": "melange", "version": version }).to_string(),
-        false => format!("melange {version}"),
-    };
-    failure::print(&format!("{text}\n"))
+fn printed(outcome: std::io::Result<()>) -> Outcome {
+    outcome.map_err(|error| Failure::work(error.to_string()))
 }

@@ -12,7 +12,7 @@ use sha2::Sha256;
 use tarball::{Header, Kind, Writer};
 
 use crate::gzip::{deflate, encoder};
-use crate::open::{Control, FILE_CHECKSUM_RECORD};
+use crate::open::{FILE_CHECKSUM_RECORD, read_head};
 use crate::{Digest, KeyError, Limits, PkgInfo, PrivateKey, Problem, Signature};
 
 /// A package that could not be written or signed.
@@ -296,16 +296,17 @@ pub fn sign_control(
     signature_section(&signature, mtime)
 }
 
-/// Signs a package file over SHA-256, in the place of the signatures it has: gives the new signature section, and
-/// what follows it, the control and the data section. The signature has the time of `.PKGINFO`.
-pub fn sign<'a>(
-    package: &'a [u8],
+/// Signs a package over SHA-256, in the place of the signatures it has: gives the package to write, of which only the
+/// small sections were read yet. The signature has the time of `.PKGINFO`.
+pub fn sign<R: Read>(
+    mut package: R,
     key: &PrivateKey,
     key_name: &str,
     limits: &Limits,
-) -> Result<impl Read + use<'a>, WriteError> {
-    let control = Control::read(package, limits).map_err(WriteError::Package)?;
-    let compressed = &package[control.sections.control.clone()];
-    let signature = sign_control(compressed, key, key_name, control.mtime())?;
-    Ok(Cursor::new(signature).chain(&package[control.sections.control.start..]))
+) -> Result<impl Read + use<R>, WriteError> {
+    let (control, mut head) = read_head(&mut package, limits).map_err(WriteError::Package)?;
+    let sections = &control.sections;
+    let signature = sign_control(&head[sections.control.clone()], key, key_name, control.mtime())?;
+    head.splice(..sections.control.start, signature);
+    Ok(Cursor::new(head).chain(package))
 }

@@ -289,7 +289,7 @@ fn sha1_signatures_can_be_refused() {
 #[test]
 fn signing_again_replaces_the_signature() {
     let mut signed = Vec::new();
-    let mut reader = sign(&SIGNED, &OTHER, "other.rsa.pub", &Limits::default()).unwrap();
+    let mut reader = sign(&SIGNED[..], &OTHER, "other.rsa.pub", &Limits::default()).unwrap();
     reader.read_to_end(&mut signed).unwrap();
     let mut keyring = Keyring::default();
     keyring.insert("other.rsa.pub", OTHER.public_key());

@@ -13,9 +13,15 @@
 //! steps.done("Built", "x86_64  12.1 MB", Duration::from_millis(180)); // prints nothing: quiet
 //! ```
 
+mod completion;
+mod version;
+
+pub use completion::{Completion, completion_examples, print_completion};
+pub use version::{Version, print_version};
+
 use std::error::Error;
 use std::fmt::Write as _;
-use std::fs::Permissions;
+use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -131,6 +137,21 @@ fn end(status: u8) -> ! {
 
 /// Writes a file so that it is there whole or not at all, with the given permissions from the beginning.
 pub fn write_file(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    write_file_from(path, &mut &content[..], mode)
+}
+
+/// Writes a file as [`write_file`] does, with what a reader gives. A symbolic link is followed; what is no regular file,
+/// such as `/dev/stdout`, is written to as it is.
+pub fn write_file_from(path: &Path, content: &mut impl io::Read, mode: u32) -> io::Result<()> {
+    if path
+        .metadata()
+        .is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
+    {
+        let mut file = fs::OpenOptions::new().write(true).open(path)?;
+        return io::copy(content, &mut file).map(|_| ());
+    }
+    let target = fs::canonicalize(path);
+    let path = target.as_deref().unwrap_or(path);
     let parent = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())
@@ -139,7 +160,7 @@ pub fn write_file(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
         .prefix(".tmp-")
         .permissions(Permissions::from_mode(mode))
         .tempfile_in(parent)?;
-    file.write_all(content)?;
+    io::copy(content, file.as_file_mut())?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
