@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::guest::GuestArguments;
 
 /// Builds signed apk packages out of declarative pipelines.
 #[derive(Debug, Parser)]
@@ -33,6 +35,12 @@ pub(crate) enum Command {
     /// Shows a configuration with everything replaced and resolved, as JSON
     #[command(after_help = "Example:\n  melange compile --arch x86_64 hello.yaml")]
     Compile(Box<Compile>),
+    /// Runs the tests of a configuration's packages
+    #[command(after_help = crate::test::EXAMPLES)]
+    Test(Box<crate::test::Test>),
+    /// Says what stands in the way of running steps
+    #[command(after_help = crate::doctor::EXAMPLES)]
+    Doctor(crate::doctor::Doctor),
     /// Makes a key pair for signing
     #[command(after_help = "Example:\n  melange keygen local.rsa      # writes local.rsa and local.rsa.pub")]
     Keygen(Keygen),
@@ -81,21 +89,12 @@ pub(crate) struct Compilation {
     /// The most time a build may take, such as 90s or 1h30m
     #[arg(long, value_name = "TIME", value_parser = cli_support::parse_duration)]
     pub(crate) timeout: Option<std::time::Duration>,
-    /// The processors a build asks for
+    /// The processors that a build may use, such as 2 or 500m
     #[arg(long)]
     pub(crate) cpu: Option<String>,
-    /// The memory a build asks for
+    /// The memory that a build may use, such as 4Gi
     #[arg(long)]
     pub(crate) memory: Option<String>,
-}
-
-/// What the steps see of the network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Network {
-    /// The host's
-    Host,
-    /// Nothing but a loopback device
-    None,
 }
 
 #[derive(Debug, Args)]
@@ -107,21 +106,9 @@ pub(crate) struct Build {
     pub(crate) arch: Vec<String>,
     #[command(flatten)]
     pub(crate) compilation: Compilation,
-    /// Directories with pipelines
-    #[arg(long, value_delimiter = ',', value_name = "DIR")]
-    pub(crate) pipeline_dirs: Vec<PathBuf>,
-    /// Further keys to trust for the build environment
-    #[arg(long, short, value_delimiter = ',', value_name = "KEY")]
-    pub(crate) keyring_append: Vec<String>,
-    /// Further repositories for the build environment
-    #[arg(long, short, value_delimiter = ',', value_name = "REPOSITORY")]
-    pub(crate) repository_append: Vec<String>,
     /// Further packages for the build environment
     #[arg(long, value_delimiter = ',', value_name = "PACKAGE")]
     pub(crate) package_append: Vec<String>,
-    /// Takes indexes whose signature is missing or wrong
-    #[arg(long)]
-    pub(crate) ignore_signatures: bool,
     /// The private key to sign with
     #[arg(long, value_name = "KEY")]
     pub(crate) signing_key: Option<PathBuf>,
@@ -161,24 +148,35 @@ pub(crate) struct Build {
     /// Ignored, as by the Go tool
     #[arg(long, hide = true)]
     pub(crate) fail_on_lint_warning: bool,
-    /// What runs the steps
-    #[arg(long, default_value = "bubblewrap", value_parser = ["bubblewrap"])]
-    pub(crate) runner: String,
-    /// What the steps see of the network
-    #[arg(long, default_value = "host", value_enum)]
-    pub(crate) network: Network,
-    /// Prints each command of the steps
-    #[arg(long)]
-    pub(crate) debug: bool,
     /// A directory that the steps see as /var/cache/melange, if it exists
     #[arg(long, default_value = "./melange-cache/", value_name = "DIR")]
     pub(crate) cache_dir: PathBuf,
-    /// The directory of the cache of packages and indexes
-    #[arg(long, value_name = "DIR")]
-    pub(crate) apk_cache_dir: Option<PathBuf>,
-    /// Where the guest and the workspace are made; the system's temporary directory if not given
-    #[arg(long, value_name = "DIR")]
-    pub(crate) workspace_dir: Option<PathBuf>,
+    /// Removes the guest in the end
+    #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
+    pub(crate) cleanup: bool,
+    /// Adds a line for each package, ARCH|ORIGIN|NAME|VERSION, to packages.log in the working directory
+    #[arg(long)]
+    pub(crate) create_build_log: bool,
+    /// Writes what was found out about dependencies to FILE.ARCH, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dependency_log: Option<PathBuf>,
+    /// Writes a SLSA provenance beside each package, as NAME-VERSION.attest.tar.gz
+    #[arg(long)]
+    pub(crate) generate_provenance: bool,
+    /// Writes the linters' findings beside the packages, as lint-NAME-VERSION.json
+    #[arg(long)]
+    pub(crate) persist_lint_results: bool,
+    /// Writes how long each step took, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+    /// The model of the processor, for runners of virtual machines
+    #[arg(long, hide = true)]
+    pub(crate) cpumodel: Option<String>,
+    /// The space on disk, for runners of virtual machines
+    #[arg(long, hide = true)]
+    pub(crate) disk: Option<String>,
+    #[command(flatten)]
+    pub(crate) guest: GuestArguments,
 }
 
 #[derive(Debug, Args)]

@@ -1,23 +1,42 @@
 //! `melange build`.
 
 use std::env;
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
+use std::thread;
 use std::time::Instant;
 
-use anstream::eprintln;
 use apk_types::Arch;
-use apko::{Additions, Policy};
-use cli_support::{Steps, size};
-use melange::{ApkoEnvironment, BuildRequest, Event, Linters, SigningKey, Source, build as build_packages};
-use melange_config::Libc;
-use melange_pipeline::runner::{Bubblewrap, Cancel, Network};
+use cli_support::Steps;
+use melange::{
+    BuildReport, BuildRequest, Event, Linters, Records, SigningKey, Source, build as build_packages,
+};
+use melange_config::{Compiled, Configuration, Libc};
+use melange_pipeline::runner::{Cancel, Runner};
 use spdx_sbom::Configuration as Origin;
 
-use crate::args::{self, Build};
-use crate::compilation::{commit, compiled, configuration_path, read};
+use crate::args::Build;
+use crate::compilation::{commit, compiled, configuration_path, env_file_values, read};
 use crate::failure::{Failure, Outcome, print};
+use crate::guest::{Interrupts, Show, describe};
+
+/// One architecture's part of the work.
+struct Task {
+    arch: Arch,
+    compiled: Compiled,
+    request: BuildRequest,
+}
+
+/// What all tasks share.
+struct Shared<'a> {
+    arguments: &'a Build,
+    steps: &'a Steps,
+    runner: &'a (dyn Runner + Sync),
+    interrupts: &'a Interrupts,
+    trace: Option<&'a Mutex<File>>,
+    tasks: usize,
+}
 
 pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
     let path = configuration_path(arguments.config.as_deref())?;
@@ -26,90 +45,162 @@ pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
         Some(path) => Some(SigningKey::load(path).map_err(|error| Failure::usage(error.to_string()))?),
         None => None,
     };
-    let source_date_epoch = source_date_epoch(arguments)?;
     let configuration = read(&path)?;
+    let cancel = Cancel::default();
+    let mut tasks = Vec::new();
+    for arch in targets(arguments, &configuration, &path, steps)? {
+        let mut task = task(arguments, &configuration, &path, arch, &cancel)?;
+        task.compiled
+            .warnings
+            .iter()
+            .for_each(|warning| steps.warn(warning));
+        task.request.signing_key = signing_key.clone();
+        tasks.push(task);
+    }
+    let interrupts = Interrupts::watch(&cancel)?;
+    let trace = match &arguments.trace {
+        Some(path) => Some(Mutex::new(
+            File::create(path).map_err(|error| Failure::at(path, &error))?,
+        )),
+        None => None,
+    };
+    let runner = arguments.guest.runner(steps);
+    let shared = Shared {
+        arguments,
+        steps,
+        runner: &*runner,
+        interrupts: &interrupts,
+        trace: trace.as_ref(),
+        tasks: tasks.len(),
+    };
+    let mut text = String::new();
+    let mut failures = Vec::new();
+    for result in run_all(&shared, &tasks) {
+        match result {
+            Ok(report) => report
+                .packages
+                .iter()
+                .for_each(|(path, _)| text += &format!("{}\n", path.display())),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    print(&text)?;
+    if interrupts.happened() {
+        return Err(Failure::interrupted());
+    }
+    let last = failures.pop();
+    failures
+        .iter()
+        .for_each(|failure| cli_support::print_error(&failure.text));
+    last.map_or(Ok(()), Err)
+}
+
+/// The architectures to build for: those asked for that are the configuration's targets, too.
+fn targets(
+    arguments: &Build,
+    configuration: &Configuration,
+    path: &Path,
+    steps: &Steps,
+) -> Outcome<Vec<Arch>> {
+    let mut archs = cli_support::parse_archs(&arguments.arch)
+        .map_err(|text| Failure::usage(format!("--arch: {text}")))?;
+    archs.retain(|arch| {
+        let is_target = configuration.package.targets(arch.apk_name());
+        if !is_target {
+            let path = path.display();
+            steps.warn(&format!(
+                "{path} is not built for {arch}: not one of its target architectures"
+            ));
+        }
+        is_target
+    });
+    Ok(archs)
+}
+
+fn task(
+    arguments: &Build,
+    configuration: &Configuration,
+    path: &Path,
+    arch: Arch,
+    cancel: &Cancel,
+) -> Outcome<Task> {
     let libc = match arguments.override_host_triplet_libc_substitution_flavor.as_str() {
         "musl" => Libc::Musl,
         _ => Libc::Gnu,
     };
-    let cancel = Cancel::default();
-    let interrupted = watch_signals(&cancel)?;
-    let archs = cli_support::parse_archs(&arguments.arch);
-    for arch in archs.map_err(|text| Failure::usage(format!("--arch: {text}")))? {
-        let targets = &configuration.package.target_architecture;
-        if !targets.is_empty()
-            && !targets
-                .iter()
-                .any(|target| target == "all" || target == arch.apk_name())
-        {
-            steps.warn(&format!(
-                "{} is not built for {arch}: not one of its target architectures",
-                path.display()
-            ));
-            continue;
-        }
-        let compiled = compiled(
-            &configuration,
-            &path,
-            arch,
-            libc,
-            &arguments.compilation,
-            &arguments.pipeline_dirs,
-        )?;
-        compiled.warnings.iter().for_each(|warning| steps.warn(warning));
-        let mut request = request(arguments, &path, arch);
-        request.source_date_epoch = source_date_epoch;
-        request.signing_key = signing_key.clone();
-        request.cancel = cancel.clone();
-        let mut environment = environment(arguments);
-        let runner = Bubblewrap::find(env::var_os("PATH").as_deref());
-        let start = Instant::now();
-        let report = build_packages(
-            &compiled,
-            &request,
-            &mut environment,
-            &runner,
-            &mut |event: Event<'_>| {
-                show(steps, &event);
-            },
-        );
-        if interrupted.load(Ordering::Relaxed) {
-            return Err(Failure::interrupted());
-        }
-        let report = report?;
-        let mut text = String::new();
-        for (path, record) in &report.packages {
-            let what = format!(
-                "{} {} ({arch})  {}",
-                record.name,
-                record.version,
-                size(record.size)
-            );
-            steps.done("Built", &what, start.elapsed());
-            text += &format!("{}\n", path.display());
-        }
-        print(&text)?;
-    }
-    Ok(())
+    let compilation = &arguments.compilation;
+    let compiled = compiled(
+        configuration,
+        path,
+        arch,
+        libc,
+        compilation,
+        &arguments.guest.pipeline_dirs,
+    )?;
+    let request = request(arguments, path, arch, &compiled, cancel)?;
+    Ok(Task {
+        arch,
+        compiled,
+        request,
+    })
 }
 
-fn show(steps: &Steps, event: &Event<'_>) {
-    match event {
-        Event::Output { line, .. } if steps.shows_steps() => eprintln!("  │ {line}"),
-        Event::Pipeline { package } => steps.detail(&format!("steps of {package}")),
-        Event::Finding { package, finding } => {
-            steps.warn(&format!(
-                "{package}: linter {}: {}",
-                finding.linter, finding.message
-            ));
-        }
-        Event::Warning { message } => steps.warn(message),
-        _ => {}
+/// Does all tasks at once, but for a person at the terminal, who can look at one failing step at a time.
+fn run_all(shared: &Shared<'_>, tasks: &[Task]) -> Vec<Outcome<BuildReport>> {
+    if shared.arguments.guest.interactive || tasks.len() == 1 {
+        return tasks.iter().map(|task| run(shared, task)).collect();
     }
+    thread::scope(|scope| {
+        let threads: Vec<_> = tasks
+            .iter()
+            .map(|task| scope.spawn(move || run(shared, task)))
+            .collect();
+        let join = |thread: thread::ScopedJoinHandle<'_, Outcome<BuildReport>>| {
+            thread
+                .join()
+                .unwrap_or_else(|_| Err(Failure::work("the build of an architecture broke off")))
+        };
+        threads.into_iter().map(join).collect()
+    })
 }
 
-fn request(arguments: &Build, path: &Path, arch: Arch) -> BuildRequest {
-    let scratch = arguments.workspace_dir.clone().unwrap_or_else(env::temp_dir);
+fn run(shared: &Shared<'_>, task: &Task) -> Outcome<BuildReport> {
+    let Task {
+        arch,
+        compiled,
+        request,
+    } = task;
+    let start = Instant::now();
+    let prefix = match shared.tasks {
+        1 => String::new(),
+        _ => format!("{arch:>8}"),
+    };
+    let package = &compiled.package;
+    let name = format!("{}-{}", package.name, package.full_version());
+    let mut show = Show::new(shared.steps, shared.interrupts, prefix)
+        .with_log(shared.arguments.guest.log_dir.as_deref(), *arch, &name)?
+        .with_trace(shared.trace);
+    let mut environment = shared
+        .arguments
+        .guest
+        .environment(&shared.arguments.package_append);
+    let mut events = |event: Event<'_>| show.show(&event);
+    let report = build_packages(compiled, request, &mut environment, shared.runner, &mut events)?;
+    for (_, record) in &report.packages {
+        shared
+            .steps
+            .done("Built", &describe(record, *arch), start.elapsed());
+    }
+    Ok(report)
+}
+
+fn request(
+    arguments: &Build,
+    path: &Path,
+    arch: Arch,
+    compiled: &Compiled,
+    cancel: &Cancel,
+) -> Outcome<BuildRequest> {
     let beside = || path.parent().map_or_else(PathBuf::new, Path::to_owned);
     let directory = arguments.source_dir.clone().unwrap_or_else(beside);
     let directory = if directory.as_os_str().is_empty() {
@@ -119,7 +210,21 @@ fn request(arguments: &Build, path: &Path, arch: Arch) -> BuildRequest {
     };
     let linters = Linters::default();
     let url = || "https://unknown/unknown/unknown".to_owned();
-    BuildRequest {
+    let mut guest = arguments
+        .guest
+        .options(arch, compiled.package.resources.as_ref(), cancel)?;
+    guest.cache = Some(arguments.cache_dir.clone()).filter(|cache| cache.is_dir());
+    guest.keep |= !arguments.cleanup;
+    let mut unrecorded = Vec::new();
+    if arguments.guest.hide_env_file {
+        let values = env_file_values(&arguments.compilation)?;
+        guest.hidden = values.values().filter(|value| value.len() > 2).cloned().collect();
+        unrecorded = values.into_keys().collect();
+    }
+    Ok(BuildRequest {
+        guest,
+        unrecorded,
+        source_date_epoch: source_date_epoch(arguments)?,
         namespace: arguments.namespace.clone(),
         source: match arguments.empty_workspace {
             true => Source::Empty,
@@ -128,7 +233,6 @@ fn request(arguments: &Build, path: &Path, arch: Arch) -> BuildRequest {
                 ignore_file: ".melangeignore".to_owned(),
             },
         },
-        cache: Some(arguments.cache_dir.clone()).filter(|cache| cache.is_dir()),
         configuration: Some(Origin {
             path: path.display().to_string(),
             repository_url: arguments.compilation.git_repo_url.clone().unwrap_or_else(url),
@@ -141,29 +245,14 @@ fn request(arguments: &Build, path: &Path, arch: Arch) -> BuildRequest {
         },
         index: arguments.generate_index,
         strip_origin: arguments.strip_origin_name,
-        trace: arguments.debug,
-        network: match arguments.network {
-            args::Network::Host => Network::Host,
-            args::Network::None => Network::None,
+        records: Records {
+            provenance: arguments.generate_provenance,
+            dependencies: arguments.dependency_log.clone(),
+            packages: arguments.create_build_log.then(|| PathBuf::from("packages.log")),
+            lint_results: arguments.persist_lint_results,
         },
-        ..BuildRequest::new(arch, &arguments.out_dir, scratch)
-    }
-}
-
-fn environment(arguments: &Build) -> ApkoEnvironment {
-    ApkoEnvironment {
-        store: None,
-        additions: Additions {
-            keys: arguments.keyring_append.clone(),
-            build_repositories: arguments.repository_append.clone(),
-            repositories: Vec::new(),
-            packages: arguments.package_append.clone(),
-        },
-        policy: Policy {
-            ignore_signatures: arguments.ignore_signatures,
-            ..Policy::default()
-        },
-    }
+        ..BuildRequest::new(arch, &arguments.out_dir, env::temp_dir())
+    })
 }
 
 /// The environment variable wins over the flag; without both it is 1970.
@@ -178,21 +267,4 @@ fn source_date_epoch(arguments: &Build) -> Outcome<i64> {
             cli_support::parse_time(text).map_err(|error| Failure::usage(format!("--build-date: {error}")))
         }
     }
-}
-
-/// Ends the build on Ctrl-C and on a request to terminate; the flag tells that it was so.
-fn watch_signals(cancel: &Cancel) -> Outcome<Arc<AtomicBool>> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let signals =
-        signal_hook::iterator::Signals::new([signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM]);
-    let mut signals =
-        signals.map_err(|error| Failure::work(format!("signals cannot be watched: {error}")))?;
-    let (cancel, flag) = (cancel.clone(), Arc::clone(&interrupted));
-    std::thread::spawn(move || {
-        for _ in signals.forever() {
-            flag.store(true, Ordering::Relaxed);
-            cancel.cancel();
-        }
-    });
-    Ok(interrupted)
 }

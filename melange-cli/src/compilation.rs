@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use apk_types::Arch;
 use cli_support::Steps;
+use melange_config::types::StringMap;
 use melange_config::{
     CompileOptions, Compiled, Configuration, Libc, compile, parse, parse_environment_file, parse_vars,
 };
@@ -73,17 +74,27 @@ pub(crate) fn compiled(
         let text = fs::read_to_string(path).map_err(|error| Failure::at(path, &error))?;
         options.vars = parse_vars(&text, &path.display().to_string())?;
     }
-    for path in &arguments.env_file {
-        let text = fs::read_to_string(path).map_err(|error| Failure::at(path, &error))?;
-        let variables = parse_environment_file(&text).map_err(|error| Failure::at(path, &error))?;
-        options.environment.push(variables);
-    }
+    options.environment = env_files(arguments)?;
     let directories = arguments.pipeline_dir.iter().chain(pipeline_directories).cloned();
     Ok(compile(
         configuration,
         &options,
         &PipelineDirectories::new(directories),
     )?)
+}
+
+/// The variables of each of the files of `--env-file`.
+fn env_files(arguments: &Compilation) -> Outcome<Vec<StringMap>> {
+    let read = |path: &PathBuf| {
+        let text = fs::read_to_string(path).map_err(|error| Failure::at(path, &error))?;
+        parse_environment_file(&text).map_err(|error| Failure::at(path, &error))
+    };
+    arguments.env_file.iter().map(read).collect()
+}
+
+/// All variables of the files of `--env-file`.
+pub(crate) fn env_file_values(arguments: &Compilation) -> Outcome<StringMap> {
+    Ok(env_files(arguments)?.into_iter().flatten().collect())
 }
 
 /// The commit given, else that of the repository which the configuration lies in, else `unknown`.

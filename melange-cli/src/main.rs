@@ -3,10 +3,13 @@
 mod args;
 mod build;
 mod compilation;
+mod doctor;
 mod failure;
+mod guest;
 mod index;
 mod keygen;
 mod sign;
+mod test;
 
 use std::process::ExitCode;
 
@@ -17,6 +20,14 @@ use crate::args::{Cli, Command};
 use crate::failure::{Failure, Outcome};
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    if arguments
+        .next()
+        .is_some_and(|command| command == guest::GUEST_COMMAND)
+    {
+        // This very process becomes the guest's: it must have no threads and read nothing else.
+        return melange_pipeline::runner::guest_main(&arguments.collect::<Vec<_>>());
+    }
     // Clap ends the program itself: status 2 for a wrong command line, 0 for `--help`.
     let cli = Cli::parse();
     match run(cli) {
@@ -40,6 +51,8 @@ fn run(cli: Cli) -> Outcome {
     match cli.command {
         Command::Build(arguments) => build::build(&arguments, &steps),
         Command::Compile(arguments) => compilation::command(&arguments, &steps),
+        Command::Test(arguments) => test::test(&arguments, &steps),
+        Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Keygen(arguments) => keygen::keygen(&arguments, &steps),
         Command::Index(arguments) => index::index(&arguments, &steps),
         Command::Sign(arguments) => sign::sign(&arguments, &steps),

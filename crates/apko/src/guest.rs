@@ -14,7 +14,7 @@ use tarball::{Entry, Kind};
 use crate::build::BuildError;
 use crate::config::ImageConfiguration;
 use crate::install::{InstallRequest, Root, fetch, install};
-use crate::resolve::{Additions, Policy, Repositories, ResolveError, lock_configurations, world};
+use crate::resolve::{Additions, Policy, Repositories, Resolution, ResolveError, lock_configurations, world};
 use crate::store::Store;
 
 /// A build environment: resolved, locked, installed, not yet on disk.
@@ -36,15 +36,25 @@ pub struct LayDownError {
     pub source: io::Error,
 }
 
-/// Resolves and installs the packages of a build environment, as the Go melange has apko do it: locked to exact
-/// versions first, then installed from those.
-pub fn environment(
+/// A build environment whose packages are chosen, but neither fetched nor installed.
+#[derive(Debug)]
+pub struct EnvironmentPlan {
+    /// The configuration with its packages at exact versions, repositories and keys complete.
+    pub locked: ImageConfiguration,
+    repositories: Repositories,
+    listed_repositories: Vec<String>,
+    world: Vec<String>,
+    resolution: Resolution,
+}
+
+/// Resolves the packages of a build environment, as the Go melange has apko do it: locked to exact versions first,
+/// then chosen from those.
+pub fn plan_environment(
     configuration: &ImageConfiguration,
     additions: &Additions,
     arch: Arch,
     policy: &Policy,
-    store: &Store,
-) -> Result<Environment, BuildError> {
+) -> Result<EnvironmentPlan, BuildError> {
     let repositories = Repositories::open(configuration, additions, &[arch], policy)?;
     let locked = lock_configurations(configuration, additions, &[arch], &repositories)?
         .remove(&arch)
@@ -54,18 +64,70 @@ pub fn environment(
         .resolve(&world, &[arch], false)?
         .pop()
         .ok_or(ResolveError::NoArchitecture)?;
-    let packages = fetch(&resolution, &policy.package_limits, store)?;
-    let request = InstallRequest {
-        configuration: &locked,
-        arch,
-        repositories: &repositories,
-        world: &world,
-        below: &[],
-        listed_repositories: &additions.repositories,
-        source_date_epoch: None,
-        build_date: 0,
-    };
-    let root = install(&request, &packages)?;
+    Ok(EnvironmentPlan {
+        locked,
+        repositories,
+        listed_repositories: additions.repositories.clone(),
+        world,
+        resolution,
+    })
+}
+
+impl EnvironmentPlan {
+    /// A name for the tree that [`EnvironmentPlan::install`] makes: hexadecimal digits that are others as soon as
+    /// anything differs that the tree is made of. Owners are set by root alone, so it counts who asks, too.
+    pub fn key(&self) -> String {
+        let mut hash = blake3::Hasher::new();
+        let is_root = rustix::process::geteuid().is_root();
+        let Self {
+            locked,
+            listed_repositories,
+            world,
+            resolution,
+            repositories,
+        } = self;
+        let keys = repositories.keys();
+        let version = env!("CARGO_PKG_VERSION");
+        let parts = format!(
+            "{version} {is_root} {:?} {locked:?} {listed_repositories:?} {world:?} {keys:?}",
+            resolution.arch
+        );
+        hash.update(parts.as_bytes());
+        for package in &resolution.packages {
+            hash.update(format!("{:?}", package.record).as_bytes());
+        }
+        hash.finalize().to_hex()[..32].to_owned()
+    }
+
+    /// Fetches and installs the packages.
+    pub fn install(&self, policy: &Policy, store: &Store) -> Result<Root, BuildError> {
+        let packages = fetch(&self.resolution, &policy.package_limits, store)?;
+        let request = InstallRequest {
+            configuration: &self.locked,
+            arch: self.resolution.arch,
+            repositories: &self.repositories,
+            world: &self.world,
+            below: &[],
+            listed_repositories: &self.listed_repositories,
+            source_date_epoch: None,
+            build_date: 0,
+        };
+        Ok(install(&request, &packages)?)
+    }
+}
+
+/// Resolves and installs the packages of a build environment: [`plan_environment`], then
+/// [`EnvironmentPlan::install`].
+pub fn environment(
+    configuration: &ImageConfiguration,
+    additions: &Additions,
+    arch: Arch,
+    policy: &Policy,
+    store: &Store,
+) -> Result<Environment, BuildError> {
+    let plan = plan_environment(configuration, additions, arch, policy)?;
+    let root = plan.install(policy, store)?;
+    let locked = plan.locked;
     Ok(Environment { locked, root })
 }
 

@@ -67,7 +67,7 @@ pub use base::{Base, BaseError};
 pub use build::{BuildError, BuildRequest, Built, Event, build, write_layers};
 pub use cpio::write_cpio;
 pub use dot::dot;
-pub use guest::{Environment, LayDownError, environment, lay_down};
+pub use guest::{Environment, EnvironmentPlan, LayDownError, environment, lay_down, plan_environment};
 pub use install::{FetchedPackage, InstallRequest, InstallationError, Root, fetch, install};
 pub use lock::{
     LockError, LockedConfig, LockedContents, LockedKey, LockedPackage, LockedRepository, LockedSection,

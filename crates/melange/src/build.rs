@@ -1,48 +1,44 @@
 //! The build itself: guest, steps, packages, index.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Instant, SystemTime};
 
 use apk_types::{Arch, PackageRecord, Version};
-use melange_analyze::lint::{Finding, Subject};
+use melange_analyze::lint::Finding;
 use melange_analyze::{Declared, Dependencies, Package, PackageTree};
-use melange_pipeline::runner::{
-    Cancel, GuestPath, HostPath, Mount, Network, Runner, Session, SessionSpec, StepOptions, Stream,
-    WORKSPACE, run_steps,
-};
+use melange_pipeline::runner::{Runner, StepEvent};
 use spdx_sbom::{Configuration, Creation};
 
 use crate::emit::{Names, Packed, Packer};
 use crate::error::{BuildError, SbomError};
 use crate::index::update_index;
 use crate::key::SigningKey;
+use crate::linting::{Findings, Linters};
 use crate::plan::{PackagePlan, Plan};
+use crate::records::{Provenance, Records, log_dependencies, log_packages};
+use crate::sandbox::{Guest, GuestOptions, GuestSetup, GuestTree, Sandbox};
 use crate::sbom::{Documents, license_texts};
+use crate::scratch::io_error;
 use crate::toolchain::write_settings;
 use crate::tree::{DiskTree, OUTPUT};
-use crate::workspace::{Scratch, Source, copy_sources, io_error};
-
-/// Where the guest sees the cache directory.
-const GUEST_CACHE: &str = "/var/cache/melange";
-
-/// The file that tells programs where the name servers are.
-const RESOLV_CONF: &str = "/etc/resolv.conf";
+use crate::workspace::{Source, copy_sources};
 
 /// How a build is done: all that the configuration does not say.
 #[derive(Clone, Debug)]
 pub struct BuildRequest {
     /// The architecture that packages are made for.
     pub arch: Arch,
+    /// How the guest is run.
+    pub guest: GuestOptions,
     /// The time of all that is made, in seconds since 1970.
     pub source_date_epoch: i64,
     /// The distribution: the maintainer in `.PKGINFO` and the namespace of package URLs, usually `unknown`.
     pub namespace: String,
     /// What the workspace begins with.
     pub source: Source,
-    /// Where temporary directories are made: the guest and the workspace.
-    pub scratch: PathBuf,
-    /// A directory that outlives the build and that the guest sees as `/var/cache/melange`.
-    pub cache: Option<PathBuf>,
     /// Packages lie in a directory of this one that is named after the architecture.
     pub out: PathBuf,
     /// What packages and index are signed with.
@@ -55,32 +51,10 @@ pub struct BuildRequest {
     pub index: bool,
     /// Whether packages have no origin but themselves.
     pub strip_origin: bool,
-    /// Whether scripts print each command.
-    pub trace: bool,
-    /// What the guest sees of the network.
-    pub network: Network,
-    /// What ends the build early.
-    pub cancel: Cancel,
-}
-
-/// Which linters run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Linters {
-    /// Their findings fail the build.
-    pub require: Vec<String>,
-    /// Their findings are shown.
-    pub warn: Vec<String>,
-}
-
-impl Default for Linters {
-    fn default() -> Self {
-        use melange_analyze::lint::{Default as Behaviour, defaults};
-        let names = |behaviour| defaults(behaviour).into_iter().map(str::to_owned).collect();
-        Self {
-            require: names(Behaviour::Require),
-            warn: names(Behaviour::Warn),
-        }
-    }
+    /// What is left behind beside the packages.
+    pub records: Records,
+    /// Variables of the environment that `.melange.yaml` and provenance do not tell.
+    pub unrecorded: Vec<String>,
 }
 
 impl BuildRequest {
@@ -88,37 +62,24 @@ impl BuildRequest {
     pub fn new(arch: Arch, out: impl Into<PathBuf>, scratch: impl Into<PathBuf>) -> Self {
         Self {
             arch,
+            guest: GuestOptions::new(scratch),
             source_date_epoch: 0,
             namespace: "unknown".to_owned(),
             source: Source::Empty,
-            scratch: scratch.into(),
-            cache: None,
             out: out.into(),
             signing_key: None,
             configuration: None,
             linters: Linters::default(),
             index: true,
             strip_origin: false,
-            trace: false,
-            network: Network::Host,
-            cancel: Cancel::default(),
+            records: Records::default(),
+            unrecorded: Vec::new(),
         }
     }
-}
 
-/// Makes the guest that steps run in.
-pub trait Guest {
-    /// Lays the build environment down in `root`, an empty directory, and tells what `.melange.yaml` says of it:
-    /// the whole configuration with the environment's packages pinned to what was installed.
-    fn lay_down(&mut self, root: &Path) -> Result<String, Box<dyn std::error::Error + Send + Sync>>;
-}
-
-impl<F> Guest for F
-where
-    F: FnMut(&Path) -> Result<String, Box<dyn std::error::Error + Send + Sync>>,
-{
-    fn lay_down(&mut self, root: &Path) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
-        self(root)
+    /// Where the packages will lie.
+    fn directory(&self) -> PathBuf {
+        self.out.join(self.arch.apk_name())
     }
 }
 
@@ -133,13 +94,8 @@ pub enum Event<'a> {
         /// The package.
         package: &'a str,
     },
-    /// A step wrote a line.
-    Output {
-        /// Where to.
-        stream: Stream,
-        /// The line, without its line feed.
-        line: &'a str,
-    },
+    /// A step began, wrote a line, failed or came to its end.
+    Step(StepEvent<'a>),
     /// A linter that is not required found something.
     Finding {
         /// The package.
@@ -152,10 +108,17 @@ pub enum Event<'a> {
         /// What.
         message: &'a str,
     },
-    /// A package lies at its place.
+    /// A package, or a record of the build, lies at its place.
     Written {
         /// The file.
         path: &'a Path,
+    },
+    /// The guest and the workspace stay, as was asked for.
+    Kept {
+        /// The directory that they lie in.
+        path: &'a Path,
+        /// The command line that enters the guest, where there is one.
+        enter: Option<&'a str>,
     },
 }
 
@@ -194,40 +157,17 @@ pub fn build_plan(
     runner: &dyn Runner,
     events: &mut dyn Events,
 ) -> Result<BuildReport, BuildError> {
+    let started = SystemTime::now();
     check(plan, request)?;
-    runner.check()?;
-    let deadline = plan.timeout.map(|timeout| Instant::now() + timeout);
-
-    let workspace = Scratch::new(&request.scratch, "melange-workspace-")?;
-    if let Source::Directory { path, ignore_file } = &request.source {
-        write_settings(
-            workspace.path(),
-            plan,
-            &request.namespace,
-            request.arch.apk_name(),
-        )
-        .map_err(io_error("writing compiler settings into", workspace.path()))?;
-        copy_sources(path, ignore_file, workspace.path())?;
+    let mut sandbox = Sandbox::new(&request.guest)?;
+    let done = run(plan, request, &mut sandbox, guest, runner, events)
+        .and_then(|names| pack_all(plan, request, &sandbox, &names, events))
+        .and_then(|packages| publish(plan, packages, request, sandbox.tree(), started, events));
+    if let Some((path, enter)) = sandbox.finish(done.is_ok()) {
+        let (path, enter) = (path.as_path(), enter.as_deref());
+        events.event(Event::Kept { path, enter });
     }
-    events.event(Event::Environment);
-    let root = Scratch::new(&request.scratch, "melange-guest-")?;
-    let melange_yaml = guest.lay_down(root.path()).map_err(BuildError::Environment)?;
-    // Before any step runs, for what steps do to the guest's accounts must not name owners.
-    let names = Names::read(root.path());
-
-    let mut session = runner.start(session_spec(plan, request, root.path(), workspace.path())?)?;
-    let options = StepOptions {
-        trace: request.trace,
-        deadline,
-        cancel: request.cancel.clone(),
-    };
-    for package in &plan.packages {
-        run_package(package, &mut *session, &options, workspace.path(), events)?;
-    }
-    drop(session);
-
-    let packed = pack_all(plan, request, workspace.path(), &melange_yaml, &names, events)?;
-    publish(packed, request, events)
+    done
 }
 
 fn check(plan: &Plan, request: &BuildRequest) -> Result<(), BuildError> {
@@ -248,65 +188,57 @@ fn check(plan: &Plan, request: &BuildRequest) -> Result<(), BuildError> {
             version: plan.version.clone(),
         });
     }
-    let known = melange_analyze::lint::LINTERS;
-    for name in request.linters.require.iter().chain(&request.linters.warn) {
-        if !known.iter().any(|linter| linter.name == name) {
-            return Err(BuildError::Linter {
-                package: main.name.clone(),
-                source: melange_analyze::lint::LintError::Unknown { name: name.clone() },
-            });
-        }
-    }
-    Ok(())
+    request.linters.check(&main.name)
 }
 
-fn session_spec(
+/// Fills the workspace, makes the guest and runs all steps in it; tells the names of the guest's users.
+fn run(
     plan: &Plan,
     request: &BuildRequest,
-    root: &Path,
-    workspace: &Path,
-) -> Result<SessionSpec, BuildError> {
-    let mut spec = SessionSpec::new(HostPath::new(root));
-    let mount = |source: &Path, target: &str| Mount {
-        source: HostPath::new(source),
-        target: GuestPath::new(target),
-        read_only: false,
+    sandbox: &mut Sandbox<'_>,
+    guest: &mut dyn Guest,
+    runner: &dyn Runner,
+    events: &mut dyn Events,
+) -> Result<Names, BuildError> {
+    runner.check()?;
+    let deadline = plan.timeout.map(|timeout| Instant::now() + timeout);
+    if let Source::Directory { path, ignore_file } = &request.source {
+        let workspace = sandbox.workspace();
+        write_settings(workspace, plan, &request.namespace, request.arch.apk_name())
+            .map_err(io_error("writing compiler settings into", workspace))?;
+        copy_sources(path, ignore_file, workspace)?;
+    }
+    events.event(Event::Environment);
+    let mut environment = plan.environment.clone();
+    let epoch = || request.source_date_epoch.to_string();
+    environment
+        .entry("SOURCE_DATE_EPOCH".to_owned())
+        .or_insert_with(epoch);
+    let setup = GuestSetup {
+        environment,
+        user: plan.user,
+        add_capabilities: &plan.add_capabilities,
+        drop_capabilities: &plan.drop_capabilities,
     };
-    spec.mounts.push(mount(workspace, WORKSPACE));
-    if request.network == Network::Host && Path::new(RESOLV_CONF).exists() {
-        // A link in the guest would lead the mount to a path that need not exist.
-        let inside = root.join(RESOLV_CONF.trim_start_matches('/'));
-        if inside.is_symlink() {
-            std::fs::remove_file(&inside).map_err(io_error("replacing", &inside))?;
-        }
-        spec.mounts.push(Mount {
-            read_only: true,
-            ..mount(Path::new(RESOLV_CONF), RESOLV_CONF)
-        });
+    let files = sandbox.start(guest, runner, &setup)?;
+    // Before any step runs, for what steps do to the guest's accounts must not name owners.
+    let names = Names::read(&files);
+    for package in &plan.packages {
+        run_package(package, sandbox, deadline, events)?;
     }
-    if let Some(cache) = request.cache.as_deref().filter(|cache| cache.is_dir()) {
-        spec.mounts.push(mount(cache, GUEST_CACHE));
+    if !request.guest.keep {
+        sandbox.stop();
     }
-    spec.environment.insert(
-        "SOURCE_DATE_EPOCH".to_owned(),
-        request.source_date_epoch.to_string(),
-    );
-    spec.environment.extend(plan.environment.clone());
-    spec.user = plan.user;
-    spec.network = request.network;
-    spec.add_capabilities.clone_from(&plan.add_capabilities);
-    spec.drop_capabilities.clone_from(&plan.drop_capabilities);
-    Ok(spec)
+    Ok(names)
 }
 
 fn run_package(
     package: &PackagePlan,
-    session: &mut dyn Session,
-    options: &StepOptions,
-    workspace: &Path,
+    sandbox: &mut Sandbox<'_>,
+    deadline: Option<Instant>,
     events: &mut dyn Events,
 ) -> Result<(), BuildError> {
-    let output = workspace.join(OUTPUT);
+    let output = sandbox.workspace().join(OUTPUT);
     // An earlier step could have put a link where the next package's directory must be.
     for directory in [&output, &output.join(&package.name)] {
         if directory.is_symlink() {
@@ -319,31 +251,40 @@ fn run_package(
     events.event(Event::Pipeline {
         package: &package.name,
     });
-    let mut sink = |stream: Stream, line: &str| events.event(Event::Output { stream, line });
-    run_steps(session, &package.steps, options, &mut sink).map_err(|source| BuildError::Step {
-        package: package.name.clone(),
-        source,
-    })
+    let mut tell = |event: StepEvent<'_>| events.event(Event::Step(event));
+    sandbox
+        .run(&package.steps, deadline, &mut tell)
+        .map_err(|source| BuildError::Step {
+            package: package.name.clone(),
+            source,
+        })
+}
+
+/// A package that is complete but has not its name yet, and what was found out about it.
+struct Made {
+    packed: Packed,
+    found: Dependencies,
 }
 
 fn pack_all(
     plan: &Plan,
     request: &BuildRequest,
-    workspace: &Path,
-    melange_yaml: &str,
+    sandbox: &Sandbox<'_>,
     names: &Names,
     events: &mut dyn Events,
-) -> Result<Vec<Packed>, BuildError> {
+) -> Result<Vec<Made>, BuildError> {
+    let directory = request.directory();
     let mut trees = Vec::new();
     for package in &plan.packages {
-        trees.push(read_tree(package, workspace, events)?);
+        trees.push(read_tree(package, sandbox.workspace(), events)?);
     }
-    for (package, tree) in plan.packages.iter().zip(&trees) {
-        lint(package, tree, &request.linters, events)?;
+    let lint = |(package, tree): (&PackagePlan, &DiskTree)| request.linters.run(package, tree);
+    let subjects: Vec<_> = plan.packages.iter().zip(&trees).collect();
+    for (package, findings) in plan.packages.iter().zip(in_parallel(subjects, lint)?) {
+        report(package, findings, plan, request, events)?;
     }
-    add_sboms(plan, request, workspace, &mut trees)?;
+    add_sboms(plan, request, sandbox.workspace(), &mut trees)?;
 
-    let directory = request.out.join(request.arch.apk_name());
     std::fs::create_dir_all(&directory).map_err(io_error("making", &directory))?;
     let main = plan.packages.first().map_or("", |main| main.name.as_str());
     let packer = Packer {
@@ -352,23 +293,85 @@ fn pack_all(
         origin: if request.strip_origin { "" } else { main },
         namespace: &request.namespace,
         epoch: request.source_date_epoch,
-        melange_yaml,
+        melange_yaml: &sandbox.tree().record,
         names,
         key: request.signing_key.as_ref(),
         directory: &directory,
     };
-    let named: Vec<(&str, &dyn PackageTree)> = plan
-        .packages
-        .iter()
-        .zip(&trees)
-        .map(|(package, tree)| (package.name.as_str(), tree as &dyn PackageTree))
+    let names = plan.packages.iter().map(|package| package.name.as_str());
+    let named: Vec<(&str, &(dyn PackageTree + Sync))> = names
+        .zip(trees.iter().map(|tree| tree as &(dyn PackageTree + Sync)))
         .collect();
-    let mut packed = Vec::new();
-    for (package, tree) in plan.packages.iter().zip(&trees) {
-        let dependencies = analyze(plan, package, &named)?;
-        packed.push(packer.pack(package, tree, dependencies)?);
+    let pack = |(package, tree): (&PackagePlan, &DiskTree)| {
+        let found = analyze(plan, package, &named)?;
+        let declared = declared(package);
+        let packed = packer.pack(package, tree, melange_analyze::merge(&declared, found.clone()))?;
+        Ok(Made { packed, found })
+    };
+    in_parallel(plan.packages.iter().zip(&trees).collect(), pack)
+}
+
+/// Does the same with all items on as many threads as the machine has processors; the results keep their order.
+fn in_parallel<T: Send + Copy + Sync, R: Send>(
+    items: Vec<T>,
+    work: impl Fn(T) -> Result<R, BuildError> + Sync,
+) -> Result<Vec<R>, BuildError> {
+    let threads = thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(items.len());
+    if threads <= 1 {
+        return items.into_iter().map(work).collect();
     }
-    Ok(packed)
+    let next = AtomicUsize::new(0);
+    let results: Mutex<Vec<(usize, Result<R, BuildError>)>> = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some((place, item)) = {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    items.get(place).map(|item| (place, *item))
+                } {
+                    let result = work(item);
+                    results
+                        .lock()
+                        .unwrap_or_else(|poisoned| poisoned.into_inner())
+                        .push((place, result));
+                }
+            });
+        }
+    });
+    let mut results = results
+        .into_inner()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    results.sort_by_key(|(place, _)| *place);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+fn report(
+    package: &PackagePlan,
+    findings: Findings,
+    plan: &Plan,
+    request: &BuildRequest,
+    events: &mut dyn Events,
+) -> Result<(), BuildError> {
+    if request.records.lint_results
+        && let Some(path) = findings.persist(&package.name, &plan.version, &request.directory())?
+    {
+        events.event(Event::Written { path: &path });
+    }
+    for finding in &findings.shown {
+        events.event(Event::Finding {
+            package: &package.name,
+            finding,
+        });
+    }
+    match findings.fatal {
+        findings if findings.is_empty() => Ok(()),
+        findings => Err(BuildError::Lint {
+            package: package.name.clone(),
+            findings,
+        }),
+    }
 }
 
 fn read_tree(
@@ -391,52 +394,6 @@ fn read_tree(
         }
     }
     Ok(tree)
-}
-
-fn lint(
-    package: &PackagePlan,
-    tree: &DiskTree,
-    linters: &Linters,
-    events: &mut dyn Events,
-) -> Result<(), BuildError> {
-    let tests: Vec<&str> = package.test_pipelines.iter().map(String::as_str).collect();
-    let subject = Subject {
-        name: &package.name,
-        tree,
-        test_pipelines: &tests,
-    };
-    let run = |names: &[&str]| {
-        melange_analyze::lint::lint(&subject, names).map_err(|source| BuildError::Linter {
-            package: package.name.clone(),
-            source,
-        })
-    };
-    let (mut required, mut shown): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
-    for name in linters.require.iter().chain(&linters.warn).map(String::as_str) {
-        let is_required = linters.require.iter().any(|required| required == name);
-        let is_disabled = package.disabled_linters.iter().any(|disabled| disabled == name);
-        let list = if is_required && !is_disabled {
-            &mut required
-        } else {
-            &mut shown
-        };
-        if !list.contains(&name) {
-            list.push(name);
-        }
-    }
-    for finding in run(&shown)? {
-        events.event(Event::Finding {
-            package: &package.name,
-            finding: &finding,
-        });
-    }
-    match run(&required)? {
-        findings if findings.is_empty() => Ok(()),
-        findings => Err(BuildError::Lint {
-            package: package.name.clone(),
-            findings,
-        }),
-    }
 }
 
 fn add_sboms(
@@ -476,42 +433,85 @@ fn add_sboms(
     Ok(())
 }
 
+fn declared(package: &PackagePlan) -> Declared {
+    Declared {
+        runtime: package.runtime.clone(),
+        provides: package.provides.clone(),
+    }
+}
+
 fn analyze(
     plan: &Plan,
     package: &PackagePlan,
-    packages: &[(&str, &dyn PackageTree)],
+    packages: &[(&str, &(dyn PackageTree + Sync))],
 ) -> Result<Dependencies, BuildError> {
-    let declared = Declared {
-        runtime: package.runtime.clone(),
-        provides: package.provides.clone(),
-    };
+    let packages: Vec<(&str, &dyn PackageTree)> = packages
+        .iter()
+        .map(|(name, tree)| (*name, *tree as &dyn PackageTree))
+        .collect();
     let found = melange_analyze::analyze(&Package {
         name: &package.name,
         version: &plan.version,
         options: package.options,
-        declared: &declared,
-        packages,
+        declared: &declared(package),
+        packages: &packages,
     })?;
-    Ok(melange_analyze::merge(&declared, found))
+    Ok(found)
 }
 
-/// Gives all packages their names, then updates the index.
+/// Gives all packages their names, then updates the index and writes the records.
 fn publish(
-    packed: Vec<Packed>,
+    plan: &Plan,
+    made: Vec<Made>,
     request: &BuildRequest,
+    tree: &GuestTree,
+    started: SystemTime,
     events: &mut dyn Events,
 ) -> Result<BuildReport, BuildError> {
     let mut report = BuildReport::default();
-    for Packed { file, path, record } in packed {
+    let records = &request.records;
+    let provenance = Provenance {
+        configuration: &plan.configuration,
+        environment: &tree.packages,
+        arch: request.arch,
+        started,
+        epoch: request.source_date_epoch,
+        key: request.signing_key.as_ref(),
+    };
+    let mut found = Vec::new();
+    for Made { packed, found: own } in made {
+        let Packed { file, path, record } = packed;
         file.persist(&path)
             .map_err(|error| io_error("writing", &path)(error.error))?;
         events.event(Event::Written { path: &path });
+        if records.provenance {
+            let path = provenance.write(&path)?;
+            events.event(Event::Written { path: &path });
+        }
         report.packages.push((path, record));
+        found.push(own);
     }
     if request.index {
-        let directory = request.out.join(request.arch.apk_name());
-        let records = report.packages.iter().map(|(_, record)| record.clone());
-        report.index = Some(update_index(&directory, records, request.signing_key.as_ref())?);
+        let index = report.packages.iter().map(|(_, record)| record.clone());
+        report.index = Some(update_index(
+            &request.directory(),
+            index,
+            request.signing_key.as_ref(),
+        )?);
+    }
+    let names = plan.packages.iter().map(|package| package.name.as_str());
+    if let Some(file) = &records.dependencies {
+        log_dependencies(file, request.arch, &names.clone().zip(&found).collect::<Vec<_>>())?;
+    }
+    if let Some(file) = &records.packages {
+        let main = plan.packages.first().map_or("", |main| main.name.as_str());
+        let origin = |name| if request.strip_origin { name } else { main };
+        log_packages(
+            file,
+            request.arch,
+            &plan.version,
+            names.map(|name| (origin(name), name)),
+        )?;
     }
     Ok(report)
 }

@@ -12,31 +12,29 @@ use melange_pipeline::runner::{Runner, Step, User};
 use crate::build::{BuildReport, BuildRequest, Events, build_plan};
 use crate::error::BuildError;
 use crate::plan::{Copyright, FileCapability, PackagePlan, Plan};
+use crate::roots::CachedRoot;
+use crate::sandbox::GuestTree;
 
 /// Makes build environments: solves, fetches and lays packages down.
 pub trait BuildEnvironment {
-    /// Lays `environment` down in `root`, an empty directory, for `arch`, and gives the packages it has, pinned
-    /// (`name=version`) and in the order that `.melange.yaml` records.
+    /// Lays `environment` down in `root`, an empty directory, for `arch`, or names a tree that lies elsewhere, over
+    /// which an overlay can be put if `overlays`.
     fn lay_down(
         &mut self,
         environment: &Environment,
         arch: Arch,
         root: &Path,
-    ) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>>;
+        overlays: bool,
+    ) -> Result<Laid, Box<dyn std::error::Error + Send + Sync>>;
 }
 
-impl<F> BuildEnvironment for F
-where
-    F: FnMut(&Environment, Arch, &Path) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>>,
-{
-    fn lay_down(
-        &mut self,
-        environment: &Environment,
-        arch: Arch,
-        root: &Path,
-    ) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
-        self(environment, arch, root)
-    }
+/// A build environment on disk.
+#[derive(Debug, Default)]
+pub struct Laid {
+    /// The packages it has, pinned (`name=version`) and in the order that `.melange.yaml` records.
+    pub packages: Vec<String>,
+    /// The tree, where it is shared with others; else it was laid down in the root.
+    pub shared: Option<CachedRoot>,
 }
 
 /// Builds all packages of a compiled configuration: [`build_plan`] on [`Plan::from_compiled`].
@@ -51,13 +49,23 @@ pub fn build(
     events: &mut dyn Events,
 ) -> Result<BuildReport, BuildError> {
     let compiled = compiled.clone().without_disabled_subpackages();
-    let plan = Plan::from_compiled(&compiled)?;
-    let mut guest = |root: &Path| {
-        let packages = environment.lay_down(&compiled.environment, request.arch, root)?;
-        Ok(compiled
+    let mut plan = Plan::from_compiled(&compiled)?;
+    let mut recorded = compiled.clone();
+    for name in &request.unrecorded {
+        recorded.environment.environment.remove(name);
+    }
+    plan.configuration = recorded.to_json();
+    let mut guest = |root: &Path, overlays: bool| {
+        let Laid { packages, shared } =
+            environment.lay_down(&compiled.environment, request.arch, root, overlays)?;
+        let locked = recorded
             .clone()
-            .with_locked_environment(request.arch, packages)
-            .to_yaml())
+            .with_locked_environment(request.arch, packages.clone());
+        Ok(GuestTree {
+            record: locked.to_yaml(),
+            packages,
+            shared,
+        })
     };
     build_plan(&plan, request, &mut guest, runner, events)
 }
@@ -110,6 +118,7 @@ impl Plan {
             add_capabilities: compiled.capabilities.add.clone(),
             drop_capabilities: compiled.capabilities.drop.clone(),
             timeout: Some(package.timeout).filter(|timeout| !timeout.is_zero()),
+            configuration: compiled.to_json(),
         })
     }
 }
@@ -167,7 +176,7 @@ fn scripts(scriptlets: Scriptlets) -> BTreeMap<String, String> {
     scripts.map(|(name, script)| (name.to_owned(), script)).collect()
 }
 
-fn step(step: &melange_config::Step) -> Step {
+pub(crate) fn step(step: &melange_config::Step) -> Step {
     let label = [&step.name, &step.uses, &step.label]
         .into_iter()
         .find(|label| !label.is_empty());
@@ -255,7 +264,7 @@ fn cpe(cpe: &Cpe, version: &str) -> Option<String> {
 }
 
 /// The numbers of the user that `run-as` names, by its name or its number.
-fn run_as(accounts: &Accounts) -> Result<Option<User>, BuildError> {
+pub(crate) fn run_as(accounts: &Accounts) -> Result<Option<User>, BuildError> {
     let name = accounts.run_as.as_str();
     let number = name.parse::<u32>().ok();
     let is_meant = |user: &&types::User| user.name == name || Some(user.uid) == number;

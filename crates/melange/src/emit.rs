@@ -16,8 +16,8 @@ use tempfile::NamedTempFile;
 use crate::error::BuildError;
 use crate::key::SigningKey;
 use crate::plan::{PackagePlan, Plan};
+use crate::scratch::io_error;
 use crate::tree::{Device, DiskTree, Extra};
-use crate::workspace::io_error;
 
 /// What a directory counts in a package's installed size, in bytes.
 const DIRECTORY_SIZE: u64 = 4096;

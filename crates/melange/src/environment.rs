@@ -7,7 +7,8 @@ use apko::config::{Accounts, Contents, Group, ImageConfiguration, PathMutation, 
 use apko::{Additions, Policy, Store};
 use melange_config::types::Environment;
 
-use crate::compiled::BuildEnvironment;
+use crate::compiled::{BuildEnvironment, Laid};
+use crate::roots::RootCache;
 
 /// Resolves, verifies and lays build environments down with apko.
 #[derive(Clone, Debug, Default)]
@@ -18,7 +19,11 @@ pub struct ApkoEnvironment {
     pub policy: Policy,
     /// Where packages are kept from one environment to the next; `None` keeps them as long as it takes.
     pub store: Option<Store>,
+    /// Where trees are kept from one environment to the next, for runners that can put overlays over them.
+    pub roots: Option<RootCache>,
 }
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 impl BuildEnvironment for ApkoEnvironment {
     fn lay_down(
@@ -26,18 +31,30 @@ impl BuildEnvironment for ApkoEnvironment {
         environment: &Environment,
         arch: Arch,
         root: &Path,
-    ) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+        overlays: bool,
+    ) -> Result<Laid, Failed> {
         if environment.contents.base_image.is_some() {
             return Err("`environment.contents.baseimage` is not supported yet".into());
         }
         let configuration = configuration(environment);
-        let store = match &self.store {
-            Some(store) => store.clone(),
-            None => Store::temporary(root.parent().unwrap_or(root))?,
+        let plan = apko::plan_environment(&configuration, &self.additions, arch, &self.policy)?;
+        let lay_down = |directory: &Path| -> Result<(), Failed> {
+            let store = match &self.store {
+                Some(store) => store.clone(),
+                None => Store::temporary(root.parent().unwrap_or(root))?,
+            };
+            let made = plan.install(&self.policy, &store)?;
+            Ok(apko::lay_down(&made.tree, directory)?)
         };
-        let made = apko::environment(&configuration, &self.additions, arch, &self.policy, &store)?;
-        apko::lay_down(&made.root.tree, root)?;
-        Ok(made.locked.contents.packages)
+        let shared = match self.roots.as_ref().filter(|_| overlays) {
+            Some(roots) => Some(roots.get(&plan.key(), lay_down)?),
+            None => {
+                lay_down(root)?;
+                None
+            }
+        };
+        let packages = plan.locked.contents.packages;
+        Ok(Laid { packages, shared })
     }
 }
 

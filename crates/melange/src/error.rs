@@ -51,6 +51,15 @@ pub enum BuildError {
         #[source]
         source: Box<StepError>,
     },
+    /// A test failed.
+    #[error("testing the package `{package}`")]
+    Test {
+        /// The package.
+        package: String,
+        /// Which step, and how.
+        #[source]
+        source: Box<StepError>,
+    },
     /// A file or directory of the build could not be used.
     #[error("{action} `{}`", path.display())]
     Io {

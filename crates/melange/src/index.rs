@@ -11,7 +11,7 @@ use rustix::fs::FlockOperation;
 use crate::emit::finish;
 use crate::error::BuildError;
 use crate::key::SigningKey;
-use crate::workspace::io_error;
+use crate::scratch::io_error;
 
 /// Puts records into the `APKINDEX.tar.gz` of a directory, which is made if it is missing, and signs it anew.
 ///

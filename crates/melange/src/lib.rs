@@ -7,12 +7,14 @@
 //! ([`DiskTree`]), lint and analyse them, add the SBOM, pack and sign. Packages appear at their place whole, and only
 //! when all of the build are complete; then the index is updated ([`update_index`]).
 //!
+//! [`test`](test()) runs the tests of a configuration, each package's in a guest of its own.
+//!
 //! It neither solves nor fetches, prints nothing (a build tells what it does through [`Events`]), and reads no
-//! environment variable, clock or home directory. What steps leave behind is not trusted: no file is opened through
+//! environment variable or home directory; no clock has a part in what is in a package. What steps leave behind is not trusted: no file is opened through
 //! a link that leaves the workspace, and nothing is written through one.
 //!
 //! ```
-//! use melange::{BuildRequest, Event, PackagePlan, Plan, build_plan};
+//! use melange::{BuildRequest, Event, GuestTree, PackagePlan, Plan, build_plan};
 //! use melange_pipeline::runner::{
 //!     Command, ExitStatus, GuestPath, HostPath, OutputSink, Runner, RunnerError, Session, SessionSpec, Unavailable,
 //! };
@@ -30,6 +32,7 @@
 //!     fn exec(&mut self, _: &Command, _: &mut dyn OutputSink) -> Result<ExitStatus, RunnerError> {
 //!         Ok(ExitStatus::Code(0))
 //!     }
+//!     fn attach(&mut self, _: &Command) -> Result<ExitStatus, RunnerError> { Ok(ExitStatus::Code(0)) }
 //!     fn copy_in(&mut self, _: &HostPath, _: &GuestPath) -> Result<(), RunnerError> { Ok(()) }
 //!     fn copy_out(&mut self, _: &GuestPath, _: &HostPath) -> Result<(), RunnerError> { Ok(()) }
 //! }
@@ -41,7 +44,8 @@
 //! };
 //! let dir = tempfile::tempdir()?;
 //! let request = BuildRequest::new("x86_64".parse()?, dir.path().join("packages"), dir.path().join("scratch"));
-//! let mut guest = |_: &std::path::Path| Ok("package:\n  name: hello\n".to_owned());
+//! let record = "package:\n  name: hello\n".to_owned();
+//! let mut guest = |_: &std::path::Path, _: bool| Ok(GuestTree { record: record.clone(), ..GuestTree::default() });
 //! let report = build_plan(&plan, &request, &mut guest, &Nothing, &mut |_: Event<'_>| {})?;
 //! assert!(report.packages[0].0.ends_with("packages/x86_64/hello-1.0-r0.apk"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -55,18 +59,29 @@ mod error;
 mod ignore;
 mod index;
 mod key;
+mod linting;
 mod plan;
+mod records;
+mod roots;
+mod sandbox;
 mod sbom;
+mod scratch;
+mod test;
 mod toolchain;
 mod tree;
 mod workspace;
 
-pub use build::{BuildReport, BuildRequest, Event, Events, Guest, Linters, build_plan};
-pub use compiled::{BuildEnvironment, build};
+pub use build::{BuildReport, BuildRequest, Event, Events, build_plan};
+pub use compiled::{BuildEnvironment, Laid, build};
 pub use environment::ApkoEnvironment;
 pub use error::{BuildError, SbomError, SigningKeyError};
 pub use index::update_index;
 pub use key::SigningKey;
+pub use linting::Linters;
 pub use plan::{Copyright, FileCapability, PackagePlan, Plan};
+pub use records::Records;
+pub use roots::{CachedRoot, RootCache};
+pub use sandbox::{Guest, GuestOptions, GuestTree};
+pub use test::{TestReport, TestRequest, test};
 pub use tree::{DiskTree, OUTPUT, TreeError};
 pub use workspace::Source;

@@ -29,6 +29,8 @@ pub struct Plan {
     pub drop_capabilities: Vec<String>,
     /// How long the whole build may take.
     pub timeout: Option<Duration>,
+    /// The compiled configuration as JSON, for provenance.
+    pub configuration: String,
 }
 
 impl Plan {

@@ -10,8 +10,8 @@ use apk_index::Index;
 use apk_package::{Keyring, PrivateKey, SignaturePolicy};
 use apk_types::{Arch, PackageRecord};
 use melange::{
-    BuildError, BuildReport, BuildRequest, Copyright, Event, FileCapability, PackagePlan, Plan, SigningKey,
-    build_plan,
+    BuildError, BuildReport, BuildRequest, Copyright, Event, FileCapability, GuestTree, PackagePlan, Plan,
+    SigningKey, build_plan,
 };
 use melange_pipeline::runner::{
     Command, ExitStatus, GuestPath, HostPath, OutputSink, Runner, RunnerError, Session, SessionSpec, Step,
@@ -55,6 +55,10 @@ impl Session for HostSession {
             sink.line(Stream::Stderr, line);
         }
         Ok(ExitStatus::Code(output.status.code().unwrap()))
+    }
+
+    fn attach(&mut self, _: &Command) -> Result<ExitStatus, RunnerError> {
+        Ok(ExitStatus::Code(1))
     }
 
     fn copy_in(&mut self, _: &HostPath, _: &GuestPath) -> Result<(), RunnerError> {
@@ -121,11 +125,15 @@ impl Lab {
         );
         request.signing_key = Some(self.key.clone());
         change(&mut request);
-        let mut guest = |root: &Path| {
+        let mut guest = |root: &Path, _: bool| {
             fs::create_dir(root.join("etc"))?;
             fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
             fs::write(root.join("etc/group"), "root:x:0:\n")?;
-            Ok("package:\n  name: x\n".to_owned())
+            Ok(GuestTree {
+                record: "package:\n  name: x\n".to_owned(),
+                packages: vec!["base=1-r0".to_owned()],
+                shared: None,
+            })
         };
         build_plan(plan, &request, &mut guest, &HostRunner, &mut |_: Event<'_>| {})
     }

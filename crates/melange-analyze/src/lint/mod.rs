@@ -121,6 +121,47 @@ pub fn lint(subject: &Subject<'_>, linters: &[&str]) -> Result<Vec<Finding>, Lin
     Ok(findings)
 }
 
+/// A package's findings as JSON, in the shape that the Go melange persists them in: `package_name`, and `findings` by
+/// the linter's name, each with `message`, `explain` and `details`.
+///
+/// Details name the files: as `paths`, or with more about each as `files`, `binaries` or `references`.
+pub fn to_json(package: &str, findings: &[&Finding]) -> String {
+    let mut by_linter = serde_json::Map::new();
+    for finding in findings {
+        let mut entry = serde_json::json!({ "message": finding.message, "explain": finding.advice });
+        if !finding.items.is_empty() {
+            entry["details"] = finding.details();
+        }
+        by_linter.insert(finding.linter.to_owned(), serde_json::json!([entry]));
+    }
+    by_linter.sort_keys();
+    let document = serde_json::json!({ "package_name": package, "findings": by_linter });
+    serde_json::to_string_pretty(&document).unwrap_or_default()
+}
+
+impl Finding {
+    fn details(&self) -> serde_json::Value {
+        let (list, note) = match self.linter {
+            "setuidgid" | "worldwrite" => ("files", "mode"),
+            "unsupportedarch" => ("files", "arch"),
+            "binaryarch" => ("binaries", "arch"),
+            "nonlinux" => ("references", "platform"),
+            "duplicate" => ("files", "note"),
+            linter => {
+                let list = if linter == "strip" { "binaries" } else { "paths" };
+                let paths: Vec<&str> = self.items.iter().map(|item| item.path.as_str()).collect();
+                return serde_json::json!({ list: paths });
+            }
+        };
+        let entry = |item: &Item| {
+            let about = item.note.as_deref().unwrap_or_default();
+            let about = about.strip_prefix(&format!("{note} ")).unwrap_or(about);
+            serde_json::json!({ "path": item.path, note: about })
+        };
+        serde_json::json!({ list: self.items.iter().map(entry).collect::<Vec<_>>() })
+    }
+}
+
 macro_rules! linters {
     ($($name:literal, $default:ident, $check:path, $advice:literal;)*) => {
         /// All linters, sorted by name; names and defaults are those of the Go melange.
@@ -223,6 +264,31 @@ mod tests {
             ]
         );
         assert_eq!(defaults(Default::Ignore), ["documentation", "empty"]);
+    }
+
+    #[test]
+    fn findings_have_the_shape_that_the_go_tool_persists() {
+        let mut tree = MemoryTree::default();
+        tree.file("usr/bin/su", 0o4755, "");
+        tree.file("opt/x", 0o644, "");
+        let subject = Subject {
+            name: "x",
+            tree: &tree,
+            test_pipelines: &[],
+        };
+        let findings = lint(&subject, &["setuidgid", "opt"]).unwrap();
+        let json = to_json("x-1-r0", &findings.iter().collect::<Vec<_>>());
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["package_name"], "x-1-r0");
+        let file = &json["findings"]["setuidgid"][0]["details"]["files"][0];
+        assert_eq!(*file, serde_json::json!({ "path": "usr/bin/su", "mode": "4755" }));
+        assert_eq!(json["findings"]["opt"][0]["details"]["paths"][0], "opt/x");
+        assert!(
+            json["findings"]["opt"][0]["message"]
+                .as_str()
+                .unwrap()
+                .contains("/opt")
+        );
     }
 
     #[test]

@@ -1,49 +1,28 @@
 //! The bubblewrap runner: unprivileged namespaces around a directory tree on the host.
 
-use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
-use std::fs;
-use std::io;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process;
 
+use super::cgroup::Cgroup;
+use super::guest::{Inside, Order};
 use super::process::Ended;
 use super::{
-    Cancel, Command, ExitStatus, GuestPath, HostPath, Network, OutputSink, Runner, RunnerError, Session,
-    SessionSpec, Stream, Unavailable, User,
+    Cancel, Command, ExitStatus, GuestPath, Helper, HostPath, LDCONFIG, Network, OutputSink, Runner,
+    RunnerError, Session, SessionSpec, Stream, Unavailable, User, is_root,
 };
 
 const NAME: &str = "bubblewrap";
 
-/// The user that commands run as where this program is not root and the session names none.
-const BUILD_USER: User = User { uid: 1000, gid: 1000 };
-
 /// Where the program lies where no search path says otherwise.
 const USUAL_PLACES: [&str; 3] = ["/usr/bin", "/bin", "/usr/local/bin"];
-
-/// What container engines let processes keep; the Go melange grants the same.
-const CAPABILITIES: [&str; 14] = [
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_FSETID",
-    "CAP_FOWNER",
-    "CAP_MKNOD",
-    "CAP_NET_RAW",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETFCAP",
-    "CAP_SETPCAP",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_SYS_CHROOT",
-    "CAP_KILL",
-    "CAP_AUDIT_WRITE",
-];
 
 /// Runs guests with [bubblewrap](https://github.com/containers/bubblewrap), as root or, where the kernel allows
 /// user namespaces, as anyone.
 #[derive(Clone, Debug)]
 pub struct Bubblewrap {
     program: Option<PathBuf>,
+    helper: Option<Helper>,
 }
 
 impl Bubblewrap {
@@ -54,14 +33,25 @@ impl Bubblewrap {
             .chain(USUAL_PLACES.map(PathBuf::from))
             .map(|directory| directory.join("bwrap"))
             .find(|program| program.is_absolute() && program.is_file());
-        Self { program }
+        Self {
+            program,
+            helper: None,
+        }
     }
 
     /// Uses the program at this path.
     pub fn at(program: impl Into<PathBuf>) -> Self {
         Self {
             program: Some(program.into()),
+            helper: None,
         }
+    }
+
+    /// Uses a helper for what bubblewrap does not do itself: overlays and limits, both for root alone.
+    #[must_use]
+    pub fn with_helper(mut self, helper: Helper) -> Self {
+        self.helper = Some(helper);
+        self
     }
 
     fn program(&self) -> Result<&Path, Unavailable> {
@@ -92,7 +82,7 @@ impl Runner for Bubblewrap {
         }
         command.arg("true").env("PATH", "/usr/local/bin:/usr/bin:/bin");
         let mut sink = |_: Stream, line: &str| lines.push(line.to_owned());
-        let reason = match super::process::run(&mut command, None, &Cancel::default(), &mut sink) {
+        let reason = match super::process::run(&mut command, b"", None, &Cancel::default(), &mut sink) {
             Ok(Ended::Itself(status)) if status.is_success() => return Ok(()),
             Ok(_) => format!("a trial run of {} failed: {}", program.display(), lines.join(" ")),
             Err(error) => format!("{} does not start: {error}", program.display()),
@@ -100,37 +90,34 @@ impl Runner for Bubblewrap {
         Err(Unavailable {
             runner: NAME,
             reason,
-            remedy: "allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, \
-                     kernel.apparmor_restrict_unprivileged_userns=0), or run as root"
-                .to_owned(),
+            remedy: "run `melange doctor`, which says what stands in the way".to_owned(),
         })
     }
 
+    fn overlays(&self, directory: &Path) -> bool {
+        is_root()
+            && self
+                .helper
+                .as_ref()
+                .is_some_and(|helper| helper.overlays(directory))
+    }
+
     fn start(&self, mut spec: SessionSpec) -> Result<Box<dyn Session>, RunnerError> {
-        let absolute = |path: &HostPath| {
-            fs::canonicalize(path.as_path())
-                .map(HostPath)
-                .map_err(|source| RunnerError::Io {
-                    runner: NAME,
-                    action: "finding the guest's directories",
-                    source,
-                })
-        };
-        spec.root = absolute(&spec.root)?;
-        for mount in &mut spec.mounts {
-            mount.source = absolute(&mount.source)?;
+        spec.resolve(NAME)?;
+        if spec.overlay.is_some() && !(is_root() && self.helper.is_some()) {
+            return Err(RunnerError::Overlay { runner: NAME });
         }
+        let helper = self.helper.clone().filter(|_| is_root());
+        let cgroup = helper.as_ref().and_then(|_| Cgroup::create(&spec.limits));
         let mut session = BubblewrapSession {
             program: self.program()?.to_owned(),
+            helper: helper.filter(|_| spec.overlay.is_some() || cgroup.is_some()),
+            cgroup,
             spec,
         };
-        // Programs linked against an old glibc find libraries through ld.so.cache alone.
-        let script = "[ -x /sbin/ldconfig ] && /sbin/ldconfig /lib || true";
-        if session.spec.root.as_path().join("sbin/ldconfig").exists() {
-            session.exec(
-                &Command::new(["/bin/sh", "-c", script]),
-                &mut |_: Stream, _: &str| {},
-            )?;
+        if session.spec.has("sbin/ldconfig") {
+            let command = Command::new(["/bin/sh", "-c", LDCONFIG]);
+            session.exec(&command, &mut |_: Stream, _: &str| {})?;
         }
         Ok(Box::new(session))
     }
@@ -139,147 +126,132 @@ impl Runner for Bubblewrap {
 /// A guest directory and how to enter it; nothing runs between commands.
 struct BubblewrapSession {
     program: PathBuf,
+    helper: Option<Helper>,
+    cgroup: Option<Cgroup>,
     spec: SessionSpec,
 }
 
 impl BubblewrapSession {
-    fn arguments(&self, command: &Command) -> Vec<OsString> {
+    fn arguments(&self, command: &Command, is_attached: bool) -> Vec<String> {
         let spec = &self.spec;
         let mut arguments = Arguments::default();
-        arguments.push("--bind").push(spec.root.as_path()).push("/");
+        arguments.push("--bind").push(spec.root.to_string()).push("/");
         for mount in &spec.mounts {
             arguments.push(if mount.read_only { "--ro-bind" } else { "--bind" });
-            arguments.push(mount.source.as_path()).push(mount.target.as_str());
+            arguments
+                .push(mount.source.to_string())
+                .push(mount.target.as_str());
         }
-        arguments.extend(["--unshare-pid", "--die-with-parent", "--new-session"]);
+        arguments.extend(["--unshare-pid", "--die-with-parent"]);
+        if !is_attached {
+            // It keeps a guest from typing into this program's terminal, and takes job control away.
+            arguments.push("--new-session");
+        }
         arguments.extend(["--dev", "/dev", "--proc", "/proc", "--ro-bind", "/sys", "/sys"]);
         arguments
             .push("--chdir")
             .push(command.workdir.as_str())
             .push("--clearenv");
-        if let Some(User { uid, gid }) = spec.user.or((!is_root()).then_some(BUILD_USER)) {
+        if let Some(User { uid, gid }) = spec.user() {
             arguments.push("--unshare-user");
             arguments.push("--uid").push(uid.to_string());
             arguments.push("--gid").push(gid.to_string());
         }
-        for capability in CAPABILITIES
-            .into_iter()
-            .chain(spec.add_capabilities.iter().map(String::as_str))
-        {
-            arguments.push("--cap-add").push(capability);
+        if is_root() {
+            // Root keeps what is not taken away.
+            arguments.push("--cap-drop").push("ALL");
         }
-        for capability in &spec.drop_capabilities {
-            arguments.push("--cap-drop").push(capability);
+        for capability in spec.capabilities() {
+            arguments.push("--cap-add").push(capability);
         }
         if spec.network == Network::None {
             arguments.push("--unshare-net");
         }
-        let mut environment: BTreeMap<&str, &str> = BTreeMap::new();
-        for (name, value) in spec.environment.iter().chain(&command.environment) {
-            environment.insert(name, value);
-        }
-        for (name, value) in environment {
+        for (name, value) in spec.environment(command) {
             arguments.push("--setenv").push(name).push(value);
         }
         arguments.push("--").extend(&command.argv);
         arguments.0
     }
 
-    /// The host's path of a path in the guest, through the innermost mount; no symbolic link is followed.
-    fn on_host(&self, path: &GuestPath) -> Result<PathBuf, RunnerError> {
-        let root = (&self.spec.root, path.as_str());
-        let (base, rest) = self
-            .spec
-            .mounts
-            .iter()
-            .filter_map(|mount| Some((&mount.source, path.below(&mount.target)?)))
-            .min_by_key(|(_, rest)| rest.len())
-            .unwrap_or(root);
-        let mut host = base.as_path().to_owned();
-        for part in rest.split('/').filter(|part| !part.is_empty()) {
-            host.push(part);
-            if host.is_symlink() {
-                return Err(RunnerError::SymlinkInPath {
-                    path: path.clone(),
-                    link: HostPath(host),
-                });
-            }
-        }
-        Ok(host)
+    /// The process to start and what it reads.
+    fn prepare(&self, command: &Command, is_attached: bool) -> (process::Command, Vec<u8>) {
+        let arguments = self.arguments(command, is_attached);
+        // The sandbox's first process keeps bwrap's own environment in sight of the guest (/proc/1/environ), so
+        // that one is empty, too.
+        let Some(helper) = &self.helper else {
+            let mut bwrap = process::Command::new(&self.program);
+            bwrap.env_clear().args(arguments);
+            return (bwrap, Vec::new());
+        };
+        let program = self.program.to_string_lossy().into_owned();
+        helper.order(&Order {
+            cgroups: self.cgroup.as_ref().map(Cgroup::files).unwrap_or_default(),
+            root: self.spec.root.clone(),
+            overlay: self.spec.overlay.clone(),
+            is_attached,
+            inside: Inside::Program([program].into_iter().chain(arguments).collect()),
+        })
+    }
+}
+
+fn failed(source: std::io::Error) -> RunnerError {
+    RunnerError::Io {
+        runner: NAME,
+        action: "starting bwrap",
+        source,
     }
 }
 
 impl Session for BubblewrapSession {
     fn exec(&mut self, command: &Command, sink: &mut dyn OutputSink) -> Result<ExitStatus, RunnerError> {
-        // The sandbox's first process keeps bwrap's own environment in sight of the guest (/proc/1/environ), so
-        // that one is empty, too.
-        let mut bwrap = process::Command::new(&self.program);
-        bwrap.env_clear().args(self.arguments(command));
-        match super::process::run(&mut bwrap, command.deadline, &command.cancel, sink) {
-            Ok(Ended::Itself(status)) => Ok(status),
-            Ok(Ended::TimedOut) => Err(RunnerError::TimedOut),
-            Ok(Ended::Cancelled) => Err(RunnerError::Cancelled),
-            Err(source) => Err(RunnerError::Io {
-                runner: NAME,
-                action: "starting bwrap",
-                source,
-            }),
+        let (mut bwrap, input) = self.prepare(command, false);
+        let ended = super::process::run(&mut bwrap, &input, command.deadline, &command.cancel, sink);
+        ended.map_err(failed)?.status()
+    }
+
+    fn attach(&mut self, command: &Command) -> Result<ExitStatus, RunnerError> {
+        let (mut bwrap, input) = self.prepare(command, true);
+        super::process::attach(&mut bwrap, &input).map_err(failed)
+    }
+
+    fn enter(&self) -> Option<String> {
+        if self.spec.overlay.is_some() {
+            return None;
         }
+        let mut shell = Command::new(["/bin/sh"]);
+        shell
+            .environment
+            .insert("PATH".to_owned(), super::DEFAULT_PATH.to_owned());
+        shell.workdir = GuestPath::new(super::WORKSPACE);
+        let arguments = self.arguments(&shell, true);
+        let program = self.program.to_string_lossy();
+        let words = [program.as_ref()]
+            .into_iter()
+            .chain(arguments.iter().map(String::as_str));
+        Some(words.map(super::steps::quote).collect::<Vec<_>>().join(" "))
     }
 
     fn copy_in(&mut self, from: &HostPath, to: &GuestPath) -> Result<(), RunnerError> {
-        copy_tree(from.as_path(), &self.on_host(to)?).map_err(|source| RunnerError::Copy {
-            path: to.clone(),
-            direction: "into",
-            source,
-        })
+        self.spec.copy_in(from, to)
     }
 
     fn copy_out(&mut self, from: &GuestPath, to: &HostPath) -> Result<(), RunnerError> {
-        copy_tree(&self.on_host(from)?, to.as_path()).map_err(|source| RunnerError::Copy {
-            path: from.clone(),
-            direction: "out of",
-            source,
-        })
+        self.spec.copy_out(from, to)
     }
 }
 
 /// A list of arguments that grows in place.
 #[derive(Default)]
-struct Arguments(Vec<OsString>);
+struct Arguments(Vec<String>);
 
 impl Arguments {
-    fn push(&mut self, argument: impl AsRef<OsStr>) -> &mut Self {
-        self.0.push(argument.as_ref().to_owned());
+    fn push(&mut self, argument: impl Into<String>) -> &mut Self {
+        self.0.push(argument.into());
         self
     }
 
-    fn extend(&mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) {
-        self.0
-            .extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
-    }
-}
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
-/// Copies a file, a symbolic link as such, or a directory with all below it.
-fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
-    let kind = fs::symlink_metadata(from)?.file_type();
-    if let Some(parent) = to.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    if kind.is_dir() {
-        fs::create_dir_all(to)?;
-        for entry in fs::read_dir(from)? {
-            let entry = entry?;
-            copy_tree(&entry.path(), &to.join(entry.file_name()))?;
-        }
-        Ok(())
-    } else if kind.is_symlink() {
-        std::os::unix::fs::symlink(fs::read_link(from)?, to)
-    } else {
-        fs::copy(from, to).map(drop)
+    fn extend(&mut self, arguments: impl IntoIterator<Item = impl Into<String>>) {
+        self.0.extend(arguments.into_iter().map(Into::into));
     }
 }

@@ -1,9 +1,14 @@
-//! Where steps run: the [`Runner`] and [`Session`] traits, the bubblewrap backend and the running of steps.
+//! Where steps run: the [`Runner`] and [`Session`] traits, the backends and the running of steps.
 //!
 //! A runner is a kind of sandbox; a session is one guest that is up and takes commands. The guest is the path of a
 //! directory tree that the caller laid down; a runner knows nothing about packages.
 
 mod bubblewrap;
+mod cgroup;
+mod copy;
+mod doctor;
+mod guest;
+mod native;
 mod process;
 mod steps;
 
@@ -14,11 +19,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 pub use bubblewrap::Bubblewrap;
-pub use steps::{DEFAULT_PATH, Step, StepError, StepFailure, StepOptions, WORKSPACE, run_steps};
+pub use doctor::{Check, Verdict, examine};
+pub use guest::{GUEST_FAILED, guest_main};
+pub use native::{Helper, Native};
+pub use steps::{
+    DEFAULT_PATH, Step, StepError, StepEvent, StepEvents, StepFailure, StepOptions, WORKSPACE, run_steps,
+};
 
 /// A path on the machine that this program runs on.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct HostPath(PathBuf);
 
 impl HostPath {
@@ -40,7 +53,8 @@ impl fmt::Display for HostPath {
 }
 
 /// An absolute path inside the guest, without `.`, `..` and repeated slashes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct GuestPath(String);
 
 impl GuestPath {
@@ -90,7 +104,7 @@ impl fmt::Display for GuestPath {
 }
 
 /// A host directory or file that is seen inside the guest.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
     /// What is shown.
     pub source: HostPath,
@@ -111,7 +125,7 @@ pub enum Network {
 }
 
 /// The user that commands run as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     /// The user's number inside the guest.
     pub uid: u32,
@@ -119,11 +133,37 @@ pub struct User {
     pub gid: u32,
 }
 
+/// A directory tree that others use, too, and what a guest changes of it: an overlay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overlay {
+    /// The tree, which no guest writes to.
+    pub lower: HostPath,
+    /// An empty directory of this guest alone, on a file system that overlays can write to. What the guest changes
+    /// goes there.
+    pub upper: HostPath,
+    /// Another empty directory on the same file system, for the kernel's use.
+    pub work: HostPath,
+}
+
+/// What a guest may use of the machine; nothing means as much as there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// Memory in bytes.
+    pub memory: Option<u64>,
+    /// Processors; a half is half of one's time.
+    pub cpus: Option<f64>,
+    /// Processes and threads.
+    pub processes: Option<u64>,
+}
+
 /// All that a runner must know to bring a guest up.
 #[derive(Clone, Debug)]
 pub struct SessionSpec {
-    /// The directory tree that becomes the guest's `/`; it is written to.
+    /// The directory that becomes the guest's `/`: a tree that is written to or, where there is an overlay, an empty
+    /// directory.
     pub root: HostPath,
+    /// The tree under the root, where it is not the root's own.
+    pub overlay: Option<Overlay>,
     /// What else the guest sees, mounted in this order.
     pub mounts: Vec<Mount>,
     /// The whole environment of every command; nothing of the host's is added.
@@ -136,6 +176,8 @@ pub struct SessionSpec {
     pub add_capabilities: Vec<String>,
     /// Kernel capabilities taken away.
     pub drop_capabilities: Vec<String>,
+    /// What the guest may use of the machine, where control groups can be made.
+    pub limits: Limits,
 }
 
 impl SessionSpec {
@@ -143,14 +185,90 @@ impl SessionSpec {
     pub fn new(root: HostPath) -> Self {
         Self {
             root,
+            overlay: None,
             mounts: Vec::new(),
             environment: BTreeMap::new(),
             user: None,
             network: Network::default(),
             add_capabilities: Vec::new(),
             drop_capabilities: Vec::new(),
+            limits: Limits::default(),
         }
     }
+
+    /// Makes the paths of the host absolute.
+    fn resolve(&mut self, runner: &'static str) -> Result<(), RunnerError> {
+        let overlay = self.overlay.iter_mut();
+        let overlay = overlay.flat_map(|overlay| [&mut overlay.lower, &mut overlay.upper, &mut overlay.work]);
+        let mounts = self.mounts.iter_mut().map(|mount| &mut mount.source);
+        for path in [&mut self.root].into_iter().chain(overlay).chain(mounts) {
+            path.0 = std::fs::canonicalize(&path.0).map_err(|source| RunnerError::Io {
+                runner,
+                action: "finding the guest's directories",
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The user of the commands; where this program is not root, it is some user in any case.
+    fn user(&self) -> Option<User> {
+        self.user.or((!is_root()).then_some(BUILD_USER))
+    }
+
+    /// The capabilities of the commands; `ALL` stands for all.
+    fn capabilities(&self) -> Vec<&str> {
+        let all = CAPABILITIES
+            .into_iter()
+            .chain(self.add_capabilities.iter().map(String::as_str));
+        let is_dropped = |name: &str| {
+            self.drop_capabilities
+                .iter()
+                .any(|dropped| dropped == name || dropped == "ALL")
+        };
+        all.filter(|name| !is_dropped(name)).collect()
+    }
+
+    /// Whether the guest's tree has a path, as far as links of the tree allow to look.
+    fn has(&self, path: &str) -> bool {
+        let tree = self.overlay.as_ref().map_or(&self.root, |overlay| &overlay.lower);
+        tree.as_path().join(path).exists()
+    }
+
+    /// The environment of a command.
+    fn environment(&self, command: &Command) -> BTreeMap<String, String> {
+        let mut environment = self.environment.clone();
+        environment.extend(command.environment.clone());
+        environment
+    }
+}
+
+/// The user that commands run as where this program is not root and the session names none.
+const BUILD_USER: User = User { uid: 1000, gid: 1000 };
+
+/// What container engines let processes keep; the Go melange grants the same.
+const CAPABILITIES: [&str; 14] = [
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FSETID",
+    "CAP_FOWNER",
+    "CAP_MKNOD",
+    "CAP_NET_RAW",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETFCAP",
+    "CAP_SETPCAP",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_SYS_CHROOT",
+    "CAP_KILL",
+    "CAP_AUDIT_WRITE",
+];
+
+/// Programs linked against an old glibc find libraries through ld.so.cache alone, so a guest begins with this.
+const LDCONFIG: &str = "[ -x /sbin/ldconfig ] && /sbin/ldconfig /lib || true";
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 /// A switch that ends running commands; clones share it.
@@ -290,6 +408,12 @@ pub enum RunnerError {
         /// The link.
         link: HostPath,
     },
+    /// A guest was asked for under which this runner cannot put a tree of others.
+    #[error("the {runner} runner cannot overlay a tree here")]
+    Overlay {
+        /// The runner's name.
+        runner: &'static str,
+    },
     /// The command ran into its time limit and was killed.
     #[error("the command exceeded its timeout and was killed")]
     TimedOut,
@@ -306,6 +430,11 @@ pub trait Runner {
     /// Tells why it cannot be used on this machine, if so.
     fn check(&self) -> Result<(), Unavailable>;
 
+    /// Whether guests can have an [`Overlay`] whose changes lie below this directory.
+    fn overlays(&self, _directory: &Path) -> bool {
+        false
+    }
+
     /// Brings a guest up.
     fn start(&self, spec: SessionSpec) -> Result<Box<dyn Session>, RunnerError>;
 }
@@ -315,6 +444,15 @@ pub trait Session {
     /// Runs one command to its end and hands its output to `sink` line by line. On a timeout, a cancel and the
     /// death of this program, everything the command started is killed.
     fn exec(&mut self, command: &Command, sink: &mut dyn OutputSink) -> Result<ExitStatus, RunnerError>;
+
+    /// Runs one command on this program's own terminal, for a person: standard input, output and error are those
+    /// of this program.
+    fn attach(&mut self, command: &Command) -> Result<ExitStatus, RunnerError>;
+
+    /// The command line that enters this guest from a shell of the host, where there is one.
+    fn enter(&self) -> Option<String> {
+        None
+    }
 
     /// Copies a file or a directory of the host into the guest.
     fn copy_in(&mut self, from: &HostPath, to: &GuestPath) -> Result<(), RunnerError>;

@@ -1,15 +1,15 @@
 //! Runs a host process to its end: lines of output as they come, a deadline, a cancel switch.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Child, Command, Stdio};
+use std::process::{self, Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{Cancel, ExitStatus, OutputSink, Stream};
+use super::{Cancel, ExitStatus, OutputSink, RunnerError, Stream};
 
 /// The longest piece of a line that is handed on at once.
 const LONGEST_LINE: u64 = 64 * 1024;
@@ -22,6 +22,17 @@ pub(super) enum Ended {
     Itself(ExitStatus),
     TimedOut,
     Cancelled,
+}
+
+impl Ended {
+    /// The status of what ended by itself; a deadline and a cancel are errors.
+    pub(super) fn status(self) -> Result<ExitStatus, RunnerError> {
+        match self {
+            Self::Itself(status) => Ok(status),
+            Self::TimedOut => Err(RunnerError::TimedOut),
+            Self::Cancelled => Err(RunnerError::Cancelled),
+        }
+    }
 }
 
 /// A child in its own process group, which is killed as a whole when this is dropped before the child ended.
@@ -45,9 +56,10 @@ impl Drop for Group {
     }
 }
 
-/// Runs `command` in a process group of its own with no standard input.
+/// Runs `command` in a process group of its own with this standard input.
 pub(super) fn run(
     command: &mut Command,
+    input: &[u8],
     deadline: Option<Instant>,
     cancel: &Cancel,
     sink: &mut dyn OutputSink,
@@ -56,11 +68,16 @@ pub(super) fn run(
         return Ok(Ended::Cancelled);
     }
     command
-        .stdin(Stdio::null())
+        .stdin(if input.is_empty() {
+            Stdio::null()
+        } else {
+            Stdio::piped()
+        })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
     let mut group = Group(command.spawn()?);
+    give(&mut group.0, input);
     let (sender, lines) = channel();
     let stdout = group
         .0
@@ -82,10 +99,33 @@ pub(super) fn run(
     for thread in [stdout, stderr].into_iter().flatten() {
         let _ = thread.join();
     }
-    Ok(Ended::Itself(match (status.code(), status.signal()) {
-        (Some(code), _) => ExitStatus::Code(code),
-        (None, signal) => ExitStatus::Signal(signal.unwrap_or_default()),
-    }))
+    Ok(Ended::Itself(status.into()))
+}
+
+/// Runs `command` on this program's terminal, but for its standard input where there is some to give.
+pub(super) fn attach(command: &mut Command, input: &[u8]) -> io::Result<ExitStatus> {
+    if !input.is_empty() {
+        command.stdin(Stdio::piped());
+    }
+    let mut child = command.spawn()?;
+    give(&mut child, input);
+    child.wait().map(ExitStatus::from)
+}
+
+/// Writes a child's standard input and closes it. A child that ends without reading it tells why by itself.
+fn give(child: &mut Child, input: &[u8]) {
+    if let Some(mut pipe) = child.stdin.take() {
+        let _ = pipe.write_all(input);
+    }
+}
+
+impl From<process::ExitStatus> for ExitStatus {
+    fn from(status: process::ExitStatus) -> Self {
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Self::Code(code),
+            (None, signal) => Self::Signal(signal.unwrap_or_default()),
+        }
+    }
 }
 
 /// Hands lines on until both pipes are closed; tells what ended the wait early, if anything did.
@@ -151,6 +191,7 @@ mod tests {
         let mut sink = |stream: Stream, line: &str| lines.push((stream, line.to_owned()));
         let ended = run(
             &mut shell("echo out; echo err >&2; printf unended; exit 3"),
+            b"",
             None,
             &Cancel::default(),
             &mut sink,
@@ -173,6 +214,7 @@ mod tests {
         let start = Instant::now();
         let ended = run(
             &mut shell("sleep 60 & sleep 60"),
+            b"",
             Some(start + Duration::from_millis(200)),
             &Cancel::default(),
             &mut |_: Stream, _: &str| {},
@@ -192,6 +234,7 @@ mod tests {
         });
         let ended = run(
             &mut shell("sleep 60"),
+            b"",
             None,
             &cancel,
             &mut |_: Stream, _: &str| {},

@@ -1,9 +1,10 @@
 //! The running of a compiled pipeline: shell scripts in order, with their conditions, directories and variables.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{Cancel, Command, ExitStatus, GuestPath, OutputSink, RunnerError, Session, Stream};
+use super::{Cancel, Command, ExitStatus, GuestPath, RunnerError, Session, Stream};
 
 /// The directory in the guest that steps start in and where packages grow, under `melange-out`.
 pub const WORKSPACE: &str = "/home/build";
@@ -44,12 +45,68 @@ pub struct StepOptions {
     pub deadline: Option<Instant>,
     /// What ends it early.
     pub cancel: Cancel,
+    /// A failing step opens a shell in the guest on this program's terminal. Where that shell ends well, the step
+    /// counts as done.
+    pub interactive: bool,
+    /// Variables that such a shell has beside the step's, `TERM` among them.
+    pub shell_environment: BTreeMap<String, String>,
+    /// Texts that are shown as `***` wherever a step writes them.
+    pub hidden: Vec<String>,
+}
+
+/// What the running of steps tells.
+#[derive(Clone, Copy, Debug)]
+pub enum StepEvent<'a> {
+    /// A step with a script begins.
+    Started {
+        /// Its number, as in [`StepError::number`].
+        number: &'a str,
+        /// The step.
+        step: &'a Step,
+    },
+    /// Its script wrote a line.
+    Output {
+        /// Where to.
+        stream: Stream,
+        /// The line, without its line feed.
+        line: &'a str,
+    },
+    /// It failed, and a shell opens in the guest.
+    Shell {
+        /// Its number.
+        number: &'a str,
+        /// How it failed.
+        failure: &'a StepFailure,
+        /// The directory that the shell starts in.
+        workdir: &'a str,
+    },
+    /// Its script came to a good end.
+    Done {
+        /// Its number.
+        number: &'a str,
+        /// The step.
+        step: &'a Step,
+        /// How long it ran.
+        took: Duration,
+    },
+}
+
+/// Takes the events of running steps as they come.
+pub trait StepEvents {
+    /// Takes one event.
+    fn event(&mut self, event: StepEvent<'_>);
+}
+
+impl<F: FnMut(StepEvent<'_>)> StepEvents for F {
+    fn event(&mut self, event: StepEvent<'_>) {
+        self(event);
+    }
 }
 
 /// Which step failed, and why.
 #[derive(Debug, thiserror::Error)]
-#[error("step {number}{described}{located} failed", described = bracketed(" ", self.label.as_deref(), "`"),
-        located = bracketed(" at ", self.location.as_deref(), ""))]
+#[error("step {number}{described}{located} failed after {:.1} s", .took.as_secs_f64(),
+        described = bracketed(" ", self.label.as_deref(), "`"), located = bracketed(" at ", self.location.as_deref(), ""))]
 pub struct StepError {
     /// The step's number among its siblings, from 1, behind those of the steps around it: `3`, `3.1`.
     pub number: String,
@@ -57,6 +114,8 @@ pub struct StepError {
     pub label: Option<String>,
     /// Where it is written.
     pub location: Option<String>,
+    /// How long it ran.
+    pub took: Duration,
     /// What happened.
     #[source]
     pub failure: StepFailure,
@@ -116,13 +175,13 @@ pub fn run_steps(
     session: &mut dyn Session,
     steps: &[Step],
     options: &StepOptions,
-    sink: &mut dyn OutputSink,
+    events: &mut dyn StepEvents,
 ) -> Result<(), Box<StepError>> {
     let environment = BTreeMap::from([("PATH".to_owned(), DEFAULT_PATH.to_owned())]);
     let mut run = Run {
         session,
         options,
-        sink,
+        events,
     };
     for (index, step) in steps.iter().enumerate() {
         run.step(step, &(index + 1).to_string(), &environment)?;
@@ -133,7 +192,7 @@ pub fn run_steps(
 struct Run<'a> {
     session: &'a mut dyn Session,
     options: &'a StepOptions,
-    sink: &'a mut dyn OutputSink,
+    events: &'a mut dyn StepEvents,
 }
 
 impl Run<'_> {
@@ -147,18 +206,25 @@ impl Run<'_> {
         if !step.enabled {
             return Ok(false);
         }
+        let start = Instant::now();
         let fail = |failure| {
             Box::new(StepError {
                 number: number.to_owned(),
                 label: step.label.clone(),
                 location: step.location.clone(),
+                took: start.elapsed(),
                 failure,
             })
         };
         let mut environment = outer.clone();
         environment.extend(step.environment.clone());
         if !step.runs.trim().is_empty() || step.working_directory.is_some() {
-            self.script(step, &environment).map_err(fail)?;
+            self.events.event(StepEvent::Started { number, step });
+            if let Err(failure) = self.script(step, &environment) {
+                self.shell(step, number, &environment, failure).map_err(fail)?;
+            }
+            let took = start.elapsed();
+            self.events.event(StepEvent::Done { number, step, took });
         }
         let mut ran = 0;
         for (index, inner) in step.steps.iter().enumerate() {
@@ -172,7 +238,7 @@ impl Run<'_> {
 
     fn script(&mut self, step: &Step, environment: &BTreeMap<String, String>) -> Result<(), StepFailure> {
         let workspace = GuestPath::new(WORKSPACE);
-        let workdir = workspace.join(step.working_directory.as_deref().unwrap_or_default());
+        let workdir = workdir(step);
         let command = Command {
             argv: vec![
                 "/bin/sh".to_owned(),
@@ -185,13 +251,15 @@ impl Run<'_> {
             cancel: self.options.cancel.clone(),
         };
         let mut last_lines = VecDeque::with_capacity(KEPT_LINES);
-        let sink = &mut *self.sink;
+        let events = &mut *self.events;
+        let hidden = &self.options.hidden;
         let mut keep = |stream: Stream, line: &str| {
+            let line = &*mask(line, hidden);
             if last_lines.len() == KEPT_LINES {
                 last_lines.pop_front();
             }
             last_lines.push_back(line.to_owned());
-            sink.line(stream, line);
+            events.event(StepEvent::Output { stream, line });
         };
         match self.session.exec(&command, &mut keep) {
             Ok(status) if status.is_success() => Ok(()),
@@ -205,6 +273,52 @@ impl Run<'_> {
             }),
         }
     }
+
+    /// Lets a person look around in the guest as a failing step left it, where that is wanted.
+    fn shell(
+        &mut self,
+        step: &Step,
+        number: &str,
+        environment: &BTreeMap<String, String>,
+        failure: StepFailure,
+    ) -> Result<(), StepFailure> {
+        if !self.options.interactive || self.options.cancel.is_cancelled() {
+            return Err(failure);
+        }
+        let workdir = workdir(step);
+        self.events.event(StepEvent::Shell {
+            number,
+            failure: &failure,
+            workdir: workdir.as_str(),
+        });
+        let script = format!("cd {}; exec /bin/sh", quote(workdir.as_str()));
+        let mut command = Command::new(["/bin/sh", "-c", &script]);
+        command.environment.clone_from(environment);
+        command.environment.extend(self.options.shell_environment.clone());
+        match self.session.attach(&command) {
+            Ok(status) if status.is_success() => Ok(()),
+            Ok(_) => Err(failure),
+            Err(source) => Err(StepFailure::Runner {
+                source,
+                last_lines: Vec::new(),
+            }),
+        }
+    }
+}
+
+/// A line without the texts that nobody shall see.
+fn mask<'a>(line: &'a str, hidden: &[String]) -> Cow<'a, str> {
+    let found = hidden
+        .iter()
+        .filter(|text| !text.is_empty() && line.contains(&***text));
+    found.fold(Cow::Borrowed(line), |line, text| {
+        Cow::Owned(line.replace(text, "***"))
+    })
+}
+
+/// Where a step's script starts.
+fn workdir(step: &Step) -> GuestPath {
+    GuestPath::new(WORKSPACE).join(step.working_directory.as_deref().unwrap_or_default())
 }
 
 /// The script as the shell gets it.
@@ -217,7 +331,7 @@ fn script(runs: &str, workdir: &str, trace: bool) -> String {
 }
 
 /// `text` as one word of a shell, whatever it holds.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
     match !text.is_empty() && text.chars().all(plain) {
         true => text.to_owned(),
@@ -228,7 +342,7 @@ fn quote(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runner::HostPath;
+    use crate::runner::{HostPath, OutputSink};
 
     /// A session that notes the commands and fails those whose script has `break` in it.
     #[derive(Default)]
@@ -239,6 +353,12 @@ mod tests {
             self.0.push(command.clone());
             sink.line(Stream::Stderr, "some output");
             Ok(ExitStatus::Code(i32::from(command.argv[2].contains("break")) * 7))
+        }
+
+        fn attach(&mut self, command: &Command) -> Result<ExitStatus, RunnerError> {
+            let status = ExitStatus::Code(i32::from(command.environment["ANSWER"] != "yes"));
+            self.0.push(command.clone());
+            Ok(status)
         }
 
         fn copy_in(&mut self, _: &HostPath, _: &GuestPath) -> Result<(), RunnerError> {
@@ -260,12 +380,9 @@ mod tests {
 
     fn run(steps: &[Step]) -> (Notes, Result<(), Box<StepError>>) {
         let mut notes = Notes::default();
-        let result = run_steps(
-            &mut notes,
-            steps,
-            &StepOptions::default(),
-            &mut |_: Stream, _: &str| {},
-        );
+        let result = run_steps(&mut notes, steps, &StepOptions::default(), &mut |_: StepEvent<
+            '_,
+        >| {});
         (notes, result)
     }
 
@@ -312,11 +429,43 @@ mod tests {
         let (notes, result) = run(&[step("fine"), outer, step("never")]);
         assert_eq!(notes.0.len(), 3);
         let error = result.unwrap_err();
-        assert_eq!(error.to_string(), "step 2.2 `compile` at melange.yaml:12 failed");
+        let text = error.to_string();
+        assert_eq!(text, "step 2.2 `compile` at melange.yaml:12 failed after 0.0 s");
         assert_eq!(
             error.failure.to_string(),
             "exit status 7; its last lines were:\n    some output"
         );
+    }
+
+    #[test]
+    fn a_shell_at_a_failing_step_decides_whether_the_build_goes_on() {
+        for (answer, commands) in [("yes", 3), ("no", 2)] {
+            let mut notes = Notes::default();
+            let options = StepOptions {
+                interactive: true,
+                shell_environment: BTreeMap::from([("ANSWER".to_owned(), answer.to_owned())]),
+                ..StepOptions::default()
+            };
+            let mut events = Vec::new();
+            let mut sink = |event: StepEvent<'_>| events.push(format!("{event:?}"));
+            let result = run_steps(&mut notes, &[step("break"), step("fine")], &options, &mut sink);
+            assert_eq!(result.is_ok(), answer == "yes");
+            assert_eq!(notes.0.len(), commands);
+            assert!(events[2].starts_with("Shell"), "{events:?}");
+        }
+    }
+
+    #[test]
+    fn hidden_texts_are_not_in_what_steps_say() {
+        let mut seen = String::new();
+        let mut sink = |event: StepEvent<'_>| seen.push_str(&format!("{event:?}"));
+        let options = StepOptions {
+            hidden: vec!["output".to_owned(), String::new()],
+            ..StepOptions::default()
+        };
+        let error = run_steps(&mut Notes::default(), &[step("break")], &options, &mut sink).unwrap_err();
+        assert!(error.failure.to_string().ends_with("some ***"));
+        assert!(seen.contains("some ***") && !seen.contains("output\""), "{seen}");
     }
 
     #[test]

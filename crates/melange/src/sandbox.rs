@@ -1,0 +1,265 @@
+//! The guest that steps run in: what builds and tests share.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use melange_pipeline::runner::{
+    Cancel, GuestPath, HostPath, Limits, Mount, Network, Overlay, Runner, Session, SessionSpec, Step,
+    StepError, StepEvents, StepOptions, User, WORKSPACE, run_steps,
+};
+
+use crate::error::BuildError;
+use crate::roots::CachedRoot;
+use crate::scratch::{Scratch, io_error, remove};
+
+/// Where the guest sees the cache directory.
+const GUEST_CACHE: &str = "/var/cache/melange";
+
+/// The file that tells programs where the name servers are.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+
+/// How guests are run.
+#[derive(Clone, Debug)]
+pub struct GuestOptions {
+    /// Where temporary directories are made: the guest and, where none is named, the workspace.
+    pub scratch: PathBuf,
+    /// The workspace; what lies in it stays, and it is left behind by a build that fails. A temporary one if not
+    /// given.
+    pub workspace: Option<PathBuf>,
+    /// A directory that outlives the build and that the guest sees as `/var/cache/melange`.
+    pub cache: Option<PathBuf>,
+    /// What the guest sees of the network.
+    pub network: Network,
+    /// What the guest may use of the machine.
+    pub limits: Limits,
+    /// Whether scripts print each command.
+    pub trace: bool,
+    /// Whether a failing step opens a shell in the guest.
+    pub interactive: bool,
+    /// Variables of that shell.
+    pub shell_environment: BTreeMap<String, String>,
+    /// Texts that are shown as `***` wherever steps write them.
+    pub hidden: Vec<String>,
+    /// Whether the guest and the workspace stay.
+    pub keep: bool,
+    /// What ends the work early.
+    pub cancel: Cancel,
+}
+
+impl GuestOptions {
+    /// Guests below `scratch` with the host's network and nothing else.
+    pub fn new(scratch: impl Into<PathBuf>) -> Self {
+        Self {
+            scratch: scratch.into(),
+            workspace: None,
+            cache: None,
+            network: Network::Host,
+            limits: Limits::default(),
+            trace: false,
+            interactive: false,
+            shell_environment: BTreeMap::new(),
+            hidden: Vec::new(),
+            keep: false,
+            cancel: Cancel::default(),
+        }
+    }
+
+    fn steps(&self, deadline: Option<Instant>) -> StepOptions {
+        StepOptions {
+            trace: self.trace,
+            deadline,
+            cancel: self.cancel.clone(),
+            interactive: self.interactive,
+            shell_environment: self.shell_environment.clone(),
+            hidden: self.hidden.clone(),
+        }
+    }
+}
+
+/// Makes the guest that steps run in.
+pub trait Guest {
+    /// Lays the environment down in `root`, an empty directory, or names a tree that lies elsewhere. An overlay can
+    /// be put over that one if `overlays`.
+    fn lay_down(
+        &mut self,
+        root: &Path,
+        overlays: bool,
+    ) -> Result<GuestTree, Box<dyn std::error::Error + Send + Sync>>;
+}
+
+impl<F> Guest for F
+where
+    F: FnMut(&Path, bool) -> Result<GuestTree, Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn lay_down(
+        &mut self,
+        root: &Path,
+        overlays: bool,
+    ) -> Result<GuestTree, Box<dyn std::error::Error + Send + Sync>> {
+        self(root, overlays)
+    }
+}
+
+/// What a guest consists of.
+#[derive(Debug, Default)]
+pub struct GuestTree {
+    /// What `.melange.yaml` says: the whole configuration with the environment's packages pinned to what was
+    /// installed.
+    pub record: String,
+    /// The packages in it, `name=version`.
+    pub packages: Vec<String>,
+    /// The tree, where it is shared with others; else it was laid down in the root.
+    pub shared: Option<CachedRoot>,
+}
+
+/// What a session needs besides the options.
+pub(crate) struct GuestSetup<'a> {
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) user: Option<User>,
+    pub(crate) add_capabilities: &'a [String],
+    pub(crate) drop_capabilities: &'a [String],
+}
+
+/// A workspace and, once it was started, a guest.
+pub(crate) struct Sandbox<'a> {
+    options: &'a GuestOptions,
+    scratch: Option<Scratch>,
+    workspace: PathBuf,
+    session: Option<Box<dyn Session>>,
+    /// It keeps the tree from being removed.
+    tree: GuestTree,
+}
+
+impl<'a> Sandbox<'a> {
+    /// Makes the workspace.
+    pub(crate) fn new(options: &'a GuestOptions) -> Result<Self, BuildError> {
+        let scratch = Scratch::new(&options.scratch)?;
+        let workspace = match &options.workspace {
+            None => scratch.directory("workspace")?,
+            Some(path) => {
+                std::fs::create_dir_all(path).map_err(io_error("making", path))?;
+                path.clone()
+            }
+        };
+        Ok(Self {
+            options,
+            scratch: Some(scratch),
+            workspace,
+            session: None,
+            tree: GuestTree::default(),
+        })
+    }
+
+    pub(crate) fn workspace(&self) -> &Path {
+        &self.workspace
+    }
+
+    /// What the guest consists of.
+    pub(crate) fn tree(&self) -> &GuestTree {
+        &self.tree
+    }
+
+    fn scratch(&self) -> Result<&Scratch, BuildError> {
+        self.scratch.as_ref().ok_or_else(|| BuildError::Configuration {
+            reason: "the guest is gone".to_owned(),
+        })
+    }
+
+    /// Lays the guest down and brings it up; tells where its files lie.
+    pub(crate) fn start(
+        &mut self,
+        guest: &mut dyn Guest,
+        runner: &dyn Runner,
+        setup: &GuestSetup<'_>,
+    ) -> Result<PathBuf, BuildError> {
+        let scratch = self.scratch()?;
+        let root = scratch.directory("root")?;
+        let overlays = runner.overlays(scratch.path());
+        let tree = guest.lay_down(&root, overlays).map_err(BuildError::Environment)?;
+        let mut spec = SessionSpec::new(HostPath::new(&root));
+        if let Some(shared) = &tree.shared {
+            spec.overlay = Some(Overlay {
+                lower: HostPath::new(shared.path()),
+                upper: HostPath::new(scratch.directory("changes")?),
+                work: HostPath::new(scratch.directory("overlay")?),
+            });
+        }
+        let files = tree
+            .shared
+            .as_ref()
+            .map_or(root, |shared| shared.path().to_owned());
+        self.mounts(&mut spec, &files)?;
+        spec.environment = setup.environment.clone();
+        spec.user = setup.user;
+        spec.network = self.options.network;
+        spec.add_capabilities = setup.add_capabilities.to_vec();
+        spec.drop_capabilities = setup.drop_capabilities.to_vec();
+        spec.limits = self.options.limits;
+        self.session = Some(runner.start(spec)?);
+        self.tree = tree;
+        Ok(files)
+    }
+
+    fn mounts(&self, spec: &mut SessionSpec, files: &Path) -> Result<(), BuildError> {
+        let mount = |source: &Path, target: &str| Mount {
+            source: HostPath::new(source),
+            target: GuestPath::new(target),
+            read_only: false,
+        };
+        spec.mounts.push(mount(&self.workspace, WORKSPACE));
+        if self.options.network == Network::Host && Path::new(RESOLV_CONF).exists() {
+            // A link in the guest would lead the mount to a path that need not exist.
+            let inside = files.join(RESOLV_CONF.trim_start_matches('/'));
+            if inside.is_symlink() && spec.overlay.is_none() {
+                std::fs::remove_file(&inside).map_err(io_error("replacing", &inside))?;
+            }
+            if !inside.is_symlink() {
+                spec.mounts.push(Mount {
+                    read_only: true,
+                    ..mount(Path::new(RESOLV_CONF), RESOLV_CONF)
+                });
+            }
+        }
+        if let Some(cache) = self.options.cache.as_deref().filter(|cache| cache.is_dir()) {
+            spec.mounts.push(mount(cache, GUEST_CACHE));
+        }
+        Ok(())
+    }
+
+    /// Runs steps in the guest.
+    pub(crate) fn run(
+        &mut self,
+        steps: &[Step],
+        deadline: Option<Instant>,
+        events: &mut dyn StepEvents,
+    ) -> Result<(), Box<StepError>> {
+        match &mut self.session {
+            Some(session) => run_steps(&mut **session, steps, &self.options.steps(deadline), events),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the guest; its files and the workspace stay until this is dropped.
+    pub(crate) fn stop(&mut self) {
+        self.session = None;
+    }
+
+    /// Ends the guest and leaves everything behind where the options say so: tells where it lies, and a command that
+    /// enters it. A workspace that was named is emptied when all went well.
+    pub(crate) fn finish(mut self, succeeded: bool) -> Option<(PathBuf, Option<String>)> {
+        let enter = self.session.as_ref().and_then(|session| session.enter());
+        self.session = None;
+        let scratch = self.scratch.take()?;
+        if self.options.keep {
+            let before = scratch.path().display().to_string();
+            let kept = scratch.keep();
+            let enter = enter.map(|command| command.replace(&before, &kept.display().to_string()));
+            return Some((kept, enter));
+        }
+        if succeeded && let Some(workspace) = &self.options.workspace {
+            remove(workspace);
+        }
+        None
+    }
+}

@@ -1,0 +1,424 @@
+//! What building and testing share on the command line: where steps run, what they see, and how they are shown.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use anstream::eprintln;
+use apk_types::Arch;
+use apko::{Additions, Policy, Store};
+use clap::{ArgAction, Args, ValueEnum};
+use cli_support::{Steps, size, time};
+use melange::{ApkoEnvironment, Event, GuestOptions, RootCache};
+use melange_config::types::Resources;
+use melange_pipeline::runner::{Bubblewrap, Cancel, Helper, Limits, Native, Network, Runner, StepEvent};
+
+use crate::failure::{Failure, Outcome};
+
+/// How many guest trees are kept.
+const KEPT_TREES: usize = 6;
+
+/// More processes than any build has, and fewer than bring a machine down.
+const MOST_PROCESSES: u64 = 32 * 1024;
+
+/// The hidden command that enters guests.
+pub(crate) const GUEST_COMMAND: &str = "guest-main";
+
+/// What runs the steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RunnerName {
+    /// The program bwrap
+    Bubblewrap,
+    /// Namespaces made by melange itself
+    Native,
+}
+
+/// What the steps see of the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NetworkName {
+    /// The host's
+    Host,
+    /// Nothing but a loopback device
+    None,
+}
+
+/// The guest that steps run in.
+#[derive(Debug, Args)]
+pub(crate) struct GuestArguments {
+    /// Directories with pipelines
+    #[arg(long, value_delimiter = ',', value_name = "DIR")]
+    pub(crate) pipeline_dirs: Vec<PathBuf>,
+    /// Further keys to trust for the environment
+    #[arg(long, short, value_delimiter = ',', value_name = "KEY")]
+    pub(crate) keyring_append: Vec<String>,
+    /// Further repositories for the environment
+    #[arg(long, short, value_delimiter = ',', value_name = "REPOSITORY")]
+    pub(crate) repository_append: Vec<String>,
+    /// Takes indexes whose signature is missing or wrong
+    #[arg(long)]
+    pub(crate) ignore_signatures: bool,
+    /// What runs the steps; bubblewrap where it works, else native
+    #[arg(long, value_enum)]
+    pub(crate) runner: Option<RunnerName>,
+    /// What the steps see of the network
+    #[arg(long, default_value = "host", value_enum)]
+    pub(crate) network: NetworkName,
+    /// Prints each command of the steps
+    #[arg(long)]
+    pub(crate) debug: bool,
+    /// Keeps the guest and the workspace
+    #[arg(long)]
+    pub(crate) debug_runner: bool,
+    /// Removes the guest and the workspace in the end
+    #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
+    pub(crate) rm: bool,
+    /// Opens a shell in the guest where a step fails; `exit 0` there goes on with the next step
+    #[arg(long, short)]
+    pub(crate) interactive: bool,
+    /// Ignored, as by the Go tool: a directory to fill the cache from
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub(crate) cache_source: Option<PathBuf>,
+    /// The directory of the cache of packages and guests; one of the user's if not given
+    #[arg(long, value_name = "DIR")]
+    pub(crate) apk_cache_dir: Option<PathBuf>,
+    /// The directory that gets the workspace, in one of its own for each architecture; it stays where a step fails. A
+    /// temporary one if not given
+    #[arg(long, value_name = "DIR")]
+    pub(crate) workspace_dir: Option<PathBuf>,
+    /// Shows values of --env-file as *** in what the steps write
+    #[arg(long)]
+    pub(crate) hide_env_file: bool,
+    /// A directory that gets what the steps write, in one file for each configuration
+    #[arg(long, value_name = "DIR")]
+    pub(crate) log_dir: Option<PathBuf>,
+}
+
+/// The process that this program starts to enter a guest.
+pub(crate) fn helper() -> Helper {
+    Helper::new("/proc/self/exe", [GUEST_COMMAND])
+}
+
+/// All runners, the preferred first.
+pub(crate) fn runners() -> [Box<dyn Runner + Sync>; 2] {
+    let path = env::var_os("PATH");
+    [
+        Box::new(Bubblewrap::find(path.as_deref()).with_helper(helper())),
+        Box::new(Native::new(helper())),
+    ]
+}
+
+impl GuestArguments {
+    /// The runner that was asked for, or the first that works.
+    pub(crate) fn runner(&self, steps: &Steps) -> Box<dyn Runner + Sync> {
+        let [bubblewrap, native] = runners();
+        match self.runner {
+            Some(RunnerName::Bubblewrap) => bubblewrap,
+            Some(RunnerName::Native) => native,
+            None if bubblewrap.check().is_err() && native.check().is_ok() => {
+                steps.detail("steps run in the native runner, for bubblewrap cannot be used");
+                native
+            }
+            None => bubblewrap,
+        }
+    }
+
+    /// The guest's options for one architecture.
+    pub(crate) fn options(
+        &self,
+        arch: Arch,
+        resources: Option<&Resources>,
+        cancel: &Cancel,
+    ) -> Outcome<GuestOptions> {
+        let terminal = env::var("TERM").unwrap_or_else(|_| "xterm-256color".to_owned());
+        Ok(GuestOptions {
+            workspace: self
+                .workspace_dir
+                .as_ref()
+                .map(|directory| directory.join(arch.apk_name())),
+            network: match self.network {
+                NetworkName::Host => Network::Host,
+                NetworkName::None => Network::None,
+            },
+            limits: limits(resources)?,
+            trace: self.debug,
+            interactive: self.interactive,
+            shell_environment: BTreeMap::from([("TERM".to_owned(), terminal)]),
+            keep: self.debug_runner || !self.rm,
+            cancel: cancel.clone(),
+            ..GuestOptions::new(env::temp_dir())
+        })
+    }
+
+    /// What makes the guests.
+    pub(crate) fn environment(&self, packages: &[String]) -> ApkoEnvironment {
+        let cache = self.apk_cache_dir.clone().or_else(user_cache);
+        ApkoEnvironment {
+            store: cache.as_ref().map(Store::at),
+            roots: cache.map(|directory| RootCache::new(directory.join("guests"), KEPT_TREES)),
+            additions: Additions {
+                keys: self.keyring_append.clone(),
+                build_repositories: self.repository_append.clone(),
+                repositories: Vec::new(),
+                packages: packages.to_vec(),
+            },
+            policy: Policy {
+                ignore_signatures: self.ignore_signatures,
+                ..Policy::default()
+            },
+        }
+    }
+}
+
+/// The user's cache directory, of which this program has one.
+fn user_cache() -> Option<PathBuf> {
+    let set = |name| {
+        env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
+    Some(cache.join("melange"))
+}
+
+fn limits(resources: Option<&Resources>) -> Outcome<Limits> {
+    let Some(resources) = resources else {
+        return Ok(Limits::default());
+    };
+    let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let cpus = given(&resources.cpu)
+        .map(|text| parse_cpus(&text))
+        .transpose()
+        .map_err(Failure::usage)?;
+    let memory = given(&resources.memory)
+        .map(|text| parse_memory(&text))
+        .transpose()
+        .map_err(Failure::usage)?;
+    Ok(Limits {
+        memory,
+        cpus,
+        processes: Some(MOST_PROCESSES),
+    })
+}
+
+/// Reads an amount of memory as Kubernetes writes it: `4Gi`, `500M`, a number of bytes.
+fn parse_memory(text: &str) -> Result<u64, String> {
+    let units = [
+        ("Ki", 1 << 10),
+        ("Mi", 1 << 20),
+        ("Gi", 1 << 30),
+        ("Ti", 1_u64 << 40),
+        ("k", 1000),
+        ("K", 1000),
+        ("M", 1_000_000),
+        ("G", 1_000_000_000),
+        ("T", 1_000_000_000_000),
+        ("", 1),
+    ];
+    let error = || format!("the memory `{text}` is not an amount such as 4Gi or 500M");
+    let (number, unit) = units
+        .iter()
+        .find_map(|(name, unit)| Some((text.strip_suffix(name)?, unit)))
+        .ok_or_else(error)?;
+    let number: f64 = number.trim().parse().map_err(|_| error())?;
+    match number > 0.0 {
+        true => Ok((number * *unit as f64) as u64),
+        false => Err(error()),
+    }
+}
+
+/// Reads a number of processors as Kubernetes writes it: `2`, `0.5`, `500m`.
+fn parse_cpus(text: &str) -> Result<f64, String> {
+    let (number, unit) = text
+        .strip_suffix('m')
+        .map_or((text, 1.0), |number| (number, 1e-3));
+    match number.trim().parse::<f64>() {
+        Ok(number) if number > 0.0 => Ok(number * unit),
+        _ => Err(format!(
+            "the processors `{text}` are not a number such as 2 or 500m"
+        )),
+    }
+}
+
+/// Whether somebody ended the work, and whether the terminal belongs to a shell in the guest.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Interrupts {
+    happened: Arc<AtomicBool>,
+    in_shell: Arc<AtomicBool>,
+}
+
+impl Interrupts {
+    /// Ends running steps on Ctrl-C and on a request to terminate. Ctrl-C in a guest's shell is that shell's matter.
+    pub(crate) fn watch(cancel: &Cancel) -> Outcome<Self> {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        let interrupts = Self::default();
+        let signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP]);
+        let mut signals =
+            signals.map_err(|error| Failure::work(format!("signals cannot be watched: {error}")))?;
+        let (cancel, own) = (cancel.clone(), interrupts.clone());
+        std::thread::spawn(move || {
+            for signal in signals.forever() {
+                if signal == SIGINT && own.in_shell.load(Ordering::Relaxed) {
+                    continue;
+                }
+                own.happened.store(true, Ordering::Relaxed);
+                cancel.cancel();
+            }
+        });
+        Ok(interrupts)
+    }
+
+    pub(crate) fn happened(&self) -> bool {
+        self.happened.load(Ordering::Relaxed)
+    }
+}
+
+/// Shows the events of a build or a test.
+pub(crate) struct Show<'a> {
+    steps: &'a Steps,
+    interrupts: Interrupts,
+    /// Set before each line where several architectures are built at once.
+    prefix: String,
+    package: String,
+    log: Option<File>,
+    trace: Option<&'a Mutex<File>>,
+    start: Instant,
+}
+
+impl<'a> Show<'a> {
+    pub(crate) fn new(steps: &'a Steps, interrupts: &Interrupts, prefix: String) -> Self {
+        Self {
+            steps,
+            interrupts: interrupts.clone(),
+            prefix,
+            package: String::new(),
+            log: None,
+            trace: None,
+            start: Instant::now(),
+        }
+    }
+
+    /// Also writes what the steps say to `DIRECTORY/ARCH/NAME.log`.
+    pub(crate) fn with_log(mut self, directory: Option<&Path>, arch: Arch, name: &str) -> Outcome<Self> {
+        if let Some(directory) = directory {
+            let directory = directory.join(arch.apk_name());
+            let path = directory.join(format!("{name}.log"));
+            let file = fs::create_dir_all(&directory).and_then(|()| File::create(&path));
+            self.log = Some(file.map_err(|error| Failure::at(&path, &error))?);
+        }
+        Ok(self)
+    }
+
+    /// Also writes how long each step took to a file, one JSON object a line.
+    pub(crate) fn with_trace(mut self, trace: Option<&'a Mutex<File>>) -> Self {
+        self.trace = trace;
+        self
+    }
+
+    fn line(&mut self, text: &str) {
+        if self.steps.shows_steps() {
+            eprintln!("{}{text}", self.prefix);
+        }
+        if let Some(log) = &mut self.log {
+            // What is shown is what counts; a full disk shows elsewhere.
+            let _ = writeln!(log, "{text}");
+        }
+    }
+
+    fn step(&mut self, event: &StepEvent<'_>) {
+        match event {
+            StepEvent::Started { number, step } => {
+                let label = step
+                    .label
+                    .as_deref()
+                    .map(|label| format!(" {label}"))
+                    .unwrap_or_default();
+                let place = step
+                    .location
+                    .as_deref()
+                    .map(|place| format!("  {place}"))
+                    .unwrap_or_default();
+                self.line(&format!(
+                    "  ┌ {} step {number}{label}{place}",
+                    self.package.clone()
+                ));
+            }
+            StepEvent::Output { line, .. } => self.line(&format!("  │ {line}")),
+            StepEvent::Done { number, step, took } => {
+                self.interrupts.in_shell.store(false, Ordering::Relaxed);
+                self.line(&format!("  └ {}", time(*took)));
+                if let Some(trace) = self.trace {
+                    let start = self.start.elapsed().saturating_sub(*took);
+                    let span = serde_json::json!({
+                        "package": self.package,
+                        "step": number,
+                        "name": step.label,
+                        "location": step.location,
+                        "start_seconds": start.as_secs_f64(),
+                        "duration_seconds": took.as_secs_f64(),
+                    });
+                    let mut trace = trace.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                    let _ = writeln!(trace, "{span}");
+                }
+            }
+            StepEvent::Shell { failure, workdir, .. } => {
+                self.interrupts.in_shell.store(true, Ordering::Relaxed);
+                self.line(&format!("  └ {}", cli_support::chain(failure)));
+                eprintln!(
+                    "A shell in the guest at {workdir}: `exit 0` goes on with the next step, `exit 1` gives up."
+                );
+            }
+        }
+    }
+
+    /// Shows one event.
+    pub(crate) fn show(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Step(event) => self.step(event),
+            Event::Pipeline { package } => (*package).clone_into(&mut self.package),
+            Event::Finding { package, finding } => {
+                let text = format!("{package}: linter {}: {}", finding.linter, finding.message);
+                self.steps.warn(&text);
+            }
+            Event::Warning { message } => self.steps.warn(message),
+            Event::Kept { path, enter } => {
+                self.line(&format!("the guest and the workspace stay in {}", path.display()));
+                if let Some(enter) = enter {
+                    self.line(&format!("enter the guest again with:\n  {enter}"));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A package in a few words.
+pub(crate) fn describe(record: &apk_types::PackageRecord, arch: Arch) -> String {
+    format!(
+        "{} {} ({arch})  {}",
+        record.name,
+        record.version,
+        size(record.size)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resources_are_read_as_kubernetes_writes_them() {
+        assert_eq!(parse_memory("4Gi"), Ok(4 << 30));
+        assert_eq!(parse_memory("500M"), Ok(500_000_000));
+        assert_eq!(parse_memory("1024"), Ok(1024));
+        assert_eq!(parse_cpus("500m"), Ok(0.5));
+        assert_eq!(parse_cpus("2"), Ok(2.0));
+        for text in ["", "x", "-1Gi", "0"] {
+            assert!(parse_memory(text).is_err() && parse_cpus(text).is_err(), "{text}");
+        }
+    }
+}
