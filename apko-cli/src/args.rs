@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::{erofs, rootfs};
+use crate::{erofs, lock, rootfs};
 
 /// Builds OCI images out of apk packages.
 ///
@@ -46,8 +46,8 @@ pub(crate) enum Command {
     #[command(name = "build-cpio", after_help = rootfs::CPIO_EXAMPLES)]
     BuildCpio(rootfs::Rootfs),
     /// Writes down the exact packages of a configuration
-    #[command(after_help = "Example:\n  apko lock web.yaml            # writes web.lock.json")]
-    Lock(Lock),
+    #[command(after_help = lock::EXAMPLES)]
+    Lock(lock::Lock),
     /// Shows a configuration with everything it includes
     #[command(after_help = "Example:\n  apko show-config web.yaml")]
     ShowConfig(ShowConfig),
@@ -197,25 +197,6 @@ pub(crate) struct Build {
     /// Whether to look up the version control's URL
     #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
     pub(crate) vcs: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Lock {
-    /// The image configuration
-    pub(crate) config: PathBuf,
-    #[command(flatten)]
-    pub(crate) sources: Sources,
-    #[command(flatten)]
-    pub(crate) archs: Archs,
-    /// The file to write; CONFIG with the ending `.lock.json` if not given
-    #[arg(long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-    /// Where to look for files that are not in the working directory
-    #[arg(long, value_delimiter = ',', value_name = "DIR")]
-    pub(crate) include_paths: Vec<PathBuf>,
-    /// Takes indexes whose signature is missing or wrong
-    #[arg(long)]
-    pub(crate) ignore_signatures: bool,
 }
 
 #[derive(Debug, Args)]

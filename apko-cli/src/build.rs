@@ -72,7 +72,13 @@ pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
     print(&format!("{}\n", built.index.digest()))
 }
 
-fn read_lock(path: &Path, loaded: &Loaded, additions: &Additions, archs: &[Arch]) -> Outcome<Lockfile> {
+/// Reads a lock file that must fit.
+pub(crate) fn read_lock(
+    path: &Path,
+    loaded: &Loaded,
+    additions: &Additions,
+    archs: &[Arch],
+) -> Outcome<Lockfile> {
     let lockfile = Lockfile::read(path).map_err(|error| Failure::work(&error))?;
     lockfile.check(loaded, additions, archs).map_err(|error| {
         Failure::work(&error).hint(&format!(

@@ -4,6 +4,7 @@ mod args;
 mod build;
 mod erofs;
 mod failure;
+mod lock;
 mod questions;
 mod rootfs;
 
@@ -44,7 +45,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Build(arguments) => build::build(&arguments, &steps),
         Command::BuildMinirootfs(arguments) => rootfs::minirootfs(&arguments, &steps),
         Command::BuildCpio(arguments) => rootfs::cpio(&arguments, &steps),
-        Command::Lock(arguments) => questions::lock(&arguments, &steps),
+        Command::Lock(arguments) => lock::lock(&arguments, &steps),
         Command::ShowConfig(arguments) => questions::show_config(&arguments),
         Command::ShowPackages(arguments) => questions::show_packages(&arguments, &steps),
         Command::Dot(arguments) => questions::dot(&arguments, &steps),

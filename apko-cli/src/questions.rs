@@ -1,41 +1,12 @@
 //! The commands that answer questions about a configuration.
 
-use std::env;
-
 use apko::config::{Loaded, load};
-use apko::{Lockfile, Policy, Repositories, dot as draw, lock as lock_packages, world};
+use apko::{Policy, Repositories, dot as draw, world};
 use cli_support::Steps;
 
 use crate::args;
-use crate::build::{additions, archs, print, store, write_file};
+use crate::build::{additions, archs, print};
 use crate::failure::{Failure, Outcome};
-
-pub(crate) fn lock(arguments: &args::Lock, steps: &Steps) -> Outcome {
-    let loaded = load(&arguments.config, &arguments.include_paths)?;
-    let archs = archs(&arguments.archs.arch, &loaded.configuration)?;
-    let policy = Policy {
-        ignore_signatures: arguments.ignore_signatures,
-        ..Policy::default()
-    };
-    let start = std::time::Instant::now();
-    let name = arguments.config.display().to_string();
-    let additions = additions(&arguments.sources, &[]);
-    let store = store(arguments.sources.cache_dir.as_deref(), &env::temp_dir())?;
-    let lockfile: Lockfile = lock_packages(&name, &loaded, &additions, &archs, &policy, &store)?;
-    let json = lockfile.to_json().map_err(|error| Failure::work(&error))?;
-    let output = arguments
-        .output
-        .clone()
-        .unwrap_or_else(|| arguments.config.with_extension("lock.json"));
-    write_file(&output, &json)?;
-    let what = format!(
-        "{} packages into {}",
-        lockfile.contents.packages.len(),
-        output.display()
-    );
-    steps.done("Locked", &what, start.elapsed());
-    Ok(())
-}
 
 pub(crate) fn show_config(arguments: &args::ShowConfig) -> Outcome {
     let Loaded { configuration, .. } = load(&arguments.config, &[])?;

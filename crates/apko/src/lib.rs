@@ -70,8 +70,8 @@ pub use dot::dot;
 pub use guest::{Environment, EnvironmentPlan, LayDownError, environment, lay_down, plan_environment};
 pub use install::{FetchedPackage, InstallRequest, InstallationError, Root, fetch, install};
 pub use lock::{
-    LockError, LockedConfig, LockedContents, LockedKey, LockedPackage, LockedRepository, LockedSection,
-    Lockfile, Misfit, lock,
+    Keep, LockError, LockRequest, LockedConfig, LockedContents, LockedKey, LockedPackage, LockedRepository,
+    LockedSection, Lockfile, Misfit, lock,
 };
 pub use resolve::{
     Additions, Policy, Repositories, Resolution, ResolveError, ResolvedPackage, lock_configurations, world,

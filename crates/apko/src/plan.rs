@@ -55,7 +55,14 @@ pub(crate) fn plan(request: &BuildRequest<'_>) -> Result<(Repositories, Vec<Plan
             .iter()
             .map(|arch| lockfile.resolution(*arch))
             .collect::<Result<_, _>>()?,
-        None => resolve_with_base(configuration, additions, request.archs, &mut repositories, &bases)?,
+        None => resolve_with_base(
+            configuration,
+            additions,
+            request.archs,
+            &mut repositories,
+            &bases,
+            &|_, _| None,
+        )?,
     };
     for resolution in resolutions {
         let base = bases.remove(&resolution.arch);
@@ -73,13 +80,14 @@ pub(crate) fn plan(request: &BuildRequest<'_>) -> Result<(Repositories, Vec<Plan
 }
 
 /// Chooses packages for each architecture on its own, upon its base image: what that has stays as it is and is not
-/// among the result.
+/// among the result. A package for which `keep` knows a version stays at that version.
 pub(crate) fn resolve_with_base(
     configuration: &ImageConfiguration,
     additions: &Additions,
     archs: &[Arch],
     repositories: &mut Repositories,
     bases: &Bases,
+    keep: &dyn Fn(Arch, &str) -> Option<String>,
 ) -> Result<Vec<Resolution>, ResolveError> {
     let wanted = world(&configuration.clone().with_service_bundle(), additions);
     let mut resolutions = Vec::new();
@@ -92,13 +100,38 @@ pub(crate) fn resolve_with_base(
             repositories.add(*arch, location, records);
             wanted.extend(base.world());
         }
-        for mut resolution in repositories.resolve(&wanted, &[*arch], false)? {
-            let is_new = |name: &str| base.is_none_or(|base| !base.has(name));
-            resolution.packages.retain(|package| is_new(&package.record.name));
-            resolutions.push(resolution);
-        }
+        let mut resolution = resolve_keeping(repositories, wanted, *arch, &|name| keep(*arch, name))?;
+        let is_new = |name: &str| base.is_none_or(|base| !base.has(name));
+        resolution.packages.retain(|package| is_new(&package.record.name));
+        resolutions.push(resolution);
     }
     Ok(resolutions)
+}
+
+/// Resolves, and asks for the versions to be kept of what was chosen, until nothing else is chosen. What is not chosen
+/// is not asked for, so that packages nobody needs any more go.
+fn resolve_keeping(
+    repositories: &Repositories,
+    mut wanted: Vec<String>,
+    arch: Arch,
+    keep: &dyn Fn(&str) -> Option<String>,
+) -> Result<Resolution, ResolveError> {
+    loop {
+        let resolution = repositories
+            .resolve(&wanted, &[arch], false)?
+            .pop()
+            .ok_or(ResolveError::NoArchitecture)?;
+        let moved = resolution.packages.iter().filter_map(|package| {
+            let record = &package.record;
+            let version = keep(&record.name).filter(|version| *version != record.version)?;
+            Some(format!("{}={version}", record.name))
+        });
+        let moved: Vec<String> = moved.filter(|entry| !wanted.contains(entry)).collect();
+        if moved.is_empty() {
+            return Ok(resolution);
+        }
+        wanted.extend(moved);
+    }
 }
 
 /// What conflicts call the repository of a base image's packages.

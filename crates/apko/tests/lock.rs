@@ -7,7 +7,10 @@ use std::path::Path;
 
 use apk_types::Arch;
 use apko::config::{Loaded, load};
-use apko::{Additions, BuildRequest, Built, LockError, Lockfile, Misfit, Policy, Store, build, lock};
+use apko::{
+    Additions, BuildError, BuildRequest, Built, Keep, LockError, LockRequest, Lockfile, Misfit, Policy,
+    Store, build, lock,
+};
 use oci_image::Timestamp;
 use tempfile::TempDir;
 use testkit::{Package, Repository};
@@ -43,24 +46,14 @@ impl Case {
     }
 
     fn lock(&self, packages: &str) -> Lockfile {
-        let loaded = self.load(packages);
-        let additions = Additions::default();
-        lock(
-            "image.yaml",
-            &loaded,
-            &additions,
-            &[Arch::X86_64],
-            &Policy::default(),
-            &self.store(),
-        )
-        .unwrap()
+        lock_of(&self.load(packages), None).unwrap()
     }
 
     fn store(&self) -> Store {
         Store::at(self.directory.path().join("cache"))
     }
 
-    fn build(&self, loaded: &Loaded, lockfile: Option<&Lockfile>) -> Result<Built, apko::BuildError> {
+    fn build(&self, loaded: &Loaded, lockfile: Option<&Lockfile>) -> Result<Built, BuildError> {
         let request = BuildRequest {
             configuration: &loaded.configuration,
             additions: &Additions::default(),
@@ -77,6 +70,18 @@ impl Case {
         };
         build(&request, &mut |_| {})
     }
+}
+
+fn lock_of(loaded: &Loaded, keep: Option<Keep<'_>>) -> Result<Lockfile, BuildError> {
+    lock(&LockRequest {
+        name: "image.yaml",
+        loaded,
+        additions: &Additions::default(),
+        archs: &[Arch::X86_64],
+        policy: &Policy::default(),
+        store: &Store::temporary(&std::env::temp_dir()).unwrap(),
+        keep,
+    })
 }
 
 fn app_package() -> Package {
@@ -185,15 +190,7 @@ fn a_base_image_stays_below_and_is_not_installed_again() {
         image: layout.display().to_string(),
         apkindex: metadata.parent().unwrap().display().to_string(),
     });
-    let lockfile = lock(
-        "image.yaml",
-        &loaded,
-        &Additions::default(),
-        &[Arch::X86_64],
-        &Policy::default(),
-        &case.store(),
-    )
-    .unwrap();
+    let lockfile = lock_of(&loaded, None).unwrap();
     let names: Vec<&str> = lockfile
         .contents
         .packages
@@ -209,4 +206,47 @@ fn a_base_image_stays_below_and_is_not_installed_again() {
     // Without a lock file the same packages are chosen.
     let chosen = case.build(&loaded, None).unwrap();
     assert_eq!(chosen.index.digest(), built.index.digest());
+}
+
+#[test]
+fn an_update_moves_only_what_is_named() {
+    let case = Case::new();
+    let old = case.lock("app, other");
+    case.repository.publish(&[
+        app_package(),
+        Package::new("lib", "2-r1").file("usr/lib/lib", 0o644, "lib"),
+        Package::new("lib", "2-r2").file("usr/lib/lib", 0o644, "newer"),
+        Package::new("other", "3-r0"),
+        Package::new("other", "4-r0"),
+    ]);
+    let versions = |except: &[&str]| {
+        let except: Vec<String> = except.iter().map(|name| (*name).to_owned()).collect();
+        let keep = Keep {
+            lockfile: &old,
+            except: &except,
+        };
+        let updated = lock_of(&case.load("app, other"), Some(keep))?;
+        let version = |package: apko::LockedPackage| (package.name, package.version);
+        Ok(updated
+            .contents
+            .packages
+            .into_iter()
+            .map(version)
+            .collect::<Vec<_>>())
+    };
+    let version = |except: &[&str], name: &str| {
+        let all: Result<Vec<(String, String)>, BuildError> = versions(except);
+        all.unwrap()
+            .into_iter()
+            .find(|(known, _)| known == name)
+            .unwrap()
+            .1
+    };
+    assert_eq!(version(&[], "lib"), "2-r1");
+    assert_eq!(
+        (version(&["lib"], "lib"), version(&["lib"], "other")),
+        ("2-r2".into(), "3-r0".into())
+    );
+    let unknown: Result<_, BuildError> = versions(&["none"]);
+    assert!(unknown.unwrap_err().to_string().contains("`none`"));
 }

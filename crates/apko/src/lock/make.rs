@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
 
 use super::{
-    LockedConfig, LockedContents, LockedKey, LockedPackage, LockedRepository, LockedSection, Lockfile,
-    config_checksum,
+    LockError, LockedConfig, LockedContents, LockedKey, LockedPackage, LockedRepository, LockedSection,
+    Lockfile, config_checksum,
 };
 use crate::base::Base;
 use crate::build::BuildError;
@@ -18,27 +18,68 @@ use crate::plan::resolve_with_base;
 use crate::resolve::{Additions, Policy, Repositories, ResolveError};
 use crate::store::Store;
 
+/// What to lock.
+#[derive(Clone, Copy, Debug)]
+pub struct LockRequest<'a> {
+    /// The configuration's path as the lock file shall name it.
+    pub name: &'a str,
+    /// The configuration.
+    pub loaded: &'a Loaded,
+    /// What the command line adds.
+    pub additions: &'a Additions,
+    /// The architectures to lock for.
+    pub archs: &'a [Arch],
+    /// How careful to be.
+    pub policy: &'a Policy,
+    /// Where verified packages are kept.
+    pub store: &'a Store,
+    /// Versions to keep; without it all packages are chosen anew.
+    pub keep: Option<Keep<'a>>,
+}
+
+/// An earlier lock file whose versions stay.
+#[derive(Clone, Copy, Debug)]
+pub struct Keep<'a> {
+    /// The lock file.
+    pub lockfile: &'a Lockfile,
+    /// The packages whose versions do not stay.
+    pub except: &'a [String],
+}
+
+impl Keep<'_> {
+    fn version(&self, arch: Arch, name: &str) -> Option<String> {
+        let locked = self.lockfile.packages(arch).find(|package| package.name == name);
+        let locked = locked.filter(|package| !self.except.contains(&package.name));
+        locked.map(|package| package.version.clone())
+    }
+
+    /// The first package to be moved that is not locked at all.
+    fn unknown(&self) -> Option<&String> {
+        let packages = &self.lockfile.contents.packages;
+        let is_locked = |name: &&String| packages.iter().any(|one| one.name == **name);
+        self.except.iter().find(|name| !is_locked(name))
+    }
+}
+
 /// Resolves a configuration for each architecture on its own, fetches and verifies the packages, and writes down
-/// what they are; what a base image has is left out. `name` is the configuration's path as the lock file shall name it.
-pub fn lock(
-    name: &str,
-    loaded: &Loaded,
-    additions: &Additions,
-    archs: &[Arch],
-    policy: &Policy,
-    store: &Store,
-) -> Result<Lockfile, BuildError> {
+/// what they are; what a base image has is left out.
+pub fn lock(request: &LockRequest<'_>) -> Result<Lockfile, BuildError> {
+    let (loaded, additions, archs) = (request.loaded, request.additions, request.archs);
+    if let Some(unknown) = request.keep.as_ref().and_then(Keep::unknown) {
+        return Err(LockError::NotLocked(unknown.clone()).into());
+    }
+    let keep = |arch: Arch, name: &str| request.keep.and_then(|keep| keep.version(arch, name));
     let configuration = &loaded.configuration;
     let mut contents = LockedContents {
         keys: keys(configuration)?,
         ..LockedContents::default()
     };
     let configured = &configuration.contents;
-    let mut repositories = Repositories::open(configuration, additions, archs, policy)?;
+    let mut repositories = Repositories::open(configuration, additions, archs, request.policy)?;
     let bases = Base::read_all(configuration, &loaded.include_paths, archs)?;
-    for resolution in resolve_with_base(configuration, additions, archs, &mut repositories, &bases)? {
+    for resolution in resolve_with_base(configuration, additions, archs, &mut repositories, &bases, &keep)? {
         let arch = resolution.arch;
-        let fetched = fetch(&resolution, &policy.package_limits, store)?;
+        let fetched = fetch(&resolution, &request.policy.package_limits, request.store)?;
         for (package, chosen) in fetched.iter().zip(&resolution.packages) {
             contents
                 .packages
@@ -61,7 +102,7 @@ pub fn lock(
     Ok(Lockfile {
         version: "v1".to_owned(),
         config: Some(LockedConfig {
-            name: name.to_owned(),
+            name: request.name.to_owned(),
             checksum: config_checksum(&loaded.checksum),
         }),
         contents,

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use apply::Misfit;
 pub(crate) use apply::check_world;
-pub use make::lock;
+pub use make::{Keep, LockRequest, lock};
 
 /// A lock file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,6 +135,9 @@ pub enum LockError {
     /// It does not fit what is to be built.
     #[error("the lock file does not fit what is to be built{}", bullets(.0))]
     Misfit(Vec<Misfit>),
+    /// A package to be updated is not in it.
+    #[error("`{0}` is to be updated, but the lock file has no such package")]
+    NotLocked(String),
     /// An entry cannot be understood.
     #[error("the lock file's entry of {package}: {reason}")]
     Entry {
