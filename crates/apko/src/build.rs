@@ -21,9 +21,9 @@ use crate::config::ImageConfiguration;
 use crate::install::{FetchedPackage, InstallRequest, InstallationError, Root, fetch, install};
 use crate::lock::{LockError, Lockfile, check_world};
 use crate::plan::{Plan, plan};
-use crate::resolve::{Additions, Policy, ResolveError, sorted, world};
+use crate::resolve::{Additions, Policy, Repositories, ResolveError, sorted, world};
 use crate::sbom::{self, SbomError, SbomFile};
-use crate::store::{FetchError, Store};
+use crate::store::{FetchError, Store, layer_key};
 
 /// What to build.
 #[derive(Clone, Debug)]
@@ -155,6 +155,20 @@ pub enum BuildError {
     Unsupported(&'static str),
 }
 
+impl BuildError {
+    /// The file of the store that turned out to be damaged.
+    fn damaged(&self) -> Option<&Path> {
+        match self {
+            Self::Layer {
+                source: LayerError::Content(error),
+                ..
+            } => Some(error.path()),
+            Self::Install(error) => error.damaged(),
+            _ => None,
+        }
+    }
+}
+
 /// Builds an image for each architecture, and the index over them.
 pub fn build(request: &BuildRequest<'_>, watch: &mut dyn FnMut(Event<'_>)) -> Result<Built, BuildError> {
     let (repositories, plans) = plan(request)?;
@@ -174,50 +188,21 @@ pub fn build(request: &BuildRequest<'_>, watch: &mut dyn FnMut(Event<'_>)) -> Re
 
     let (mut images, mut sboms) = (Vec::new(), Vec::new());
     let mut newest = (request.build_date.clone(), request.build_date.unix_seconds());
-    for plan in plans {
-        let arch = plan.resolution.arch;
-        let packages = fetch(&plan.resolution, &request.policy.package_limits, request.store)?;
-        check_lock(request, &plan, &packages)?;
-        let bytes = packages.iter().map(|package| package.contents.size).sum();
-        watch(Event::Fetched {
-            arch,
-            packages: packages.len(),
-            bytes,
-        });
-
-        let install_request = InstallRequest {
-            configuration: &plan.configuration,
-            arch,
-            repositories: &repositories,
-            world: &plan.world,
-            below: plan.base.as_ref().map_or(&[], |base| &base.installed),
-            listed_repositories: &request.additions.repositories,
-            source_date_epoch: request.source_date_epoch,
-            build_date: request.build_date.unix_seconds(),
+    for plan in &plans {
+        // Each round forgets one damaged file of the store.
+        let made = loop {
+            match build_image(request, &repositories, plan, watch) {
+                Err(error) if error.damaged().is_some_and(|path| request.store.forget(path)) => {
+                    watch(Event::Warning(format!("{error}; it is made anew")));
+                }
+                made => break made?,
+            }
         };
-        let root = install(&install_request, &packages)?;
-        let created = created(request, root.created)?;
-        let layers = write_layers(&root, arch, request.store, request.spool)?;
-        watch(Event::Built {
-            arch,
-            layers: layers.len(),
-            bytes: layers.iter().map(|(layer, _)| layer.uncompressed_size).sum(),
-            compressed: layers.iter().map(|(layer, _)| layer.descriptor.size).sum(),
-        });
-        let spec = image_spec(&root.configuration, arch, created.clone())?;
-        let image = Image::new(&spec, layers, plan.base.map(|base| base.image))?;
-        if request.sboms {
-            let (file, warnings) =
-                sbom::image(&root, arch, &image, request.tag, &created, request.configuration)?;
-            sboms.push(file);
-            warnings
-                .into_iter()
-                .for_each(|warning| watch(Event::Warning(warning)));
+        sboms.extend(made.sbom);
+        if made.created.unix_seconds() > newest.1 {
+            newest = (made.created.clone(), made.created.unix_seconds());
         }
-        if created.unix_seconds() > newest.1 {
-            newest = (created.clone(), created.unix_seconds());
-        }
-        images.push(image);
+        images.push(made.image);
     }
     let index = ImageIndex::new(images, &annotations(request.configuration), &newest.0)?;
     if request.sboms {
@@ -229,6 +214,62 @@ pub fn build(request: &BuildRequest<'_>, watch: &mut dyn FnMut(Event<'_>)) -> Re
         )?);
     }
     Ok(Built { index, sboms })
+}
+
+/// The image of one architecture.
+struct MadeImage {
+    image: Image,
+    created: Timestamp,
+    sbom: Option<SbomFile>,
+}
+
+fn build_image(
+    request: &BuildRequest<'_>,
+    repositories: &Repositories,
+    plan: &Plan,
+    watch: &mut dyn FnMut(Event<'_>),
+) -> Result<MadeImage, BuildError> {
+    let arch = plan.resolution.arch;
+    let packages = fetch(&plan.resolution, &request.policy.package_limits, request.store)?;
+    check_lock(request, plan, &packages)?;
+    watch(Event::Fetched {
+        arch,
+        packages: packages.len(),
+        bytes: packages.iter().map(|package| package.contents.size).sum(),
+    });
+
+    let install_request = InstallRequest {
+        configuration: &plan.configuration,
+        arch,
+        repositories,
+        world: &plan.world,
+        below: plan.base.as_ref().map_or(&[], |base| &base.installed),
+        listed_repositories: &request.additions.repositories,
+        source_date_epoch: request.source_date_epoch,
+        build_date: request.build_date.unix_seconds(),
+    };
+    let root = install(&install_request, &packages)?;
+    let created = created(request, root.created)?;
+    let layers = write_layers(&root, arch, request.store, request.spool)?;
+    watch(Event::Built {
+        arch,
+        layers: layers.len(),
+        bytes: layers.iter().map(|(layer, _)| layer.uncompressed_size).sum(),
+        compressed: layers.iter().map(|(layer, _)| layer.descriptor.size).sum(),
+    });
+    let spec = image_spec(&root.configuration, arch, created.clone())?;
+    let base = plan.base.as_ref().map(|base| base.image.clone());
+    let image = Image::new(&spec, layers, base)?;
+    let mut sbom = None;
+    if request.sboms {
+        let (file, warnings) =
+            sbom::image(&root, arch, &image, request.tag, &created, request.configuration)?;
+        warnings
+            .into_iter()
+            .for_each(|warning| watch(Event::Warning(warning)));
+        sbom = Some(file);
+    }
+    Ok(MadeImage { image, created, sbom })
 }
 
 /// Packages from a lock file must be those locked, and be what is asked for.
@@ -274,14 +315,14 @@ pub fn write_layers(
             let layers = layers::split(&root.tree, &groups, &root.packages);
             layers
                 .into_iter()
-                .map(|entries| write_layer(entries, arch, store, spool))
+                .map(|entries| write_layer(&entries, arch, store, spool))
                 .collect()
         }
         _ => {
             let entries = root.tree.walk().map(|member| member.entry);
             let layer = match root.configuration.format.as_str() {
                 "erofs" => write_erofs(entries, root.default_time, arch, spool)?,
-                _ => write_layer(entries, arch, store, spool)?,
+                _ => write_layer(&entries.collect::<Vec<_>>(), arch, store, spool)?,
             };
             Ok(vec![layer])
         }
@@ -310,21 +351,28 @@ fn spool_file(spool: &Path) -> Result<(File, TempPath), BuildError> {
         })
 }
 
+/// Writes a layer, or takes it from the store if it was made of the same members before.
 fn write_layer(
-    entries: impl IntoIterator<Item = Entry<Content>>,
+    entries: &[Entry<Content>],
     arch: Arch,
     store: &Store,
     spool: &Path,
 ) -> Result<(Layer, BlobSource), BuildError> {
-    let layer = |source| BuildError::Layer { arch, source };
-    let (file, path) = spool_file(spool)?;
-    let mut writer = LayerWriter::with_cache(file, Compression::default(), Some(Arc::new(store.clone())))
-        .map_err(layer)?;
-    for entry in entries {
-        writer.append(&entry.header, &entry.content).map_err(layer)?;
+    let failed = |source| BuildError::Layer { arch, source };
+    let compression = Compression::default();
+    let key = layer_key(entries, &format!("gzip {}", compression.level)).map_err(failed)?;
+    if let Some(kept) = store.layer(&key) {
+        return Ok(kept);
     }
-    let (finished, _) = writer.finish().map_err(layer)?;
-    Ok((finished, path.into()))
+    let (file, path) = spool_file(spool)?;
+    let mut writer =
+        LayerWriter::with_cache(file, compression, Some(Arc::new(store.clone()))).map_err(failed)?;
+    for entry in entries {
+        writer.append(&entry.header, &entry.content).map_err(failed)?;
+    }
+    let (layer, _) = writer.finish().map_err(failed)?;
+    store.keep_layer(&key, &layer, &path);
+    Ok((layer, path.into()))
 }
 
 fn image_spec(

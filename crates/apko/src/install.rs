@@ -1,6 +1,7 @@
 //! From packages to the file tree of an image.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -12,7 +13,7 @@ use apk_rootfs::installed_db::InstalledPackage;
 use apk_rootfs::keyring::{self, Key, KeyringError};
 use apk_rootfs::paths::{self, Action, Mutation, MutationError};
 use apk_rootfs::{
-    InstallError, Installation, Installed, Package, Tree, TreeError, busybox, devices, ldso, services,
+    Fault, InstallError, Installation, Installed, Package, Tree, TreeError, busybox, devices, ldso, services,
 };
 use apk_types::{Arch, PackageRecord};
 use package_store::StoredPackage;
@@ -73,6 +74,25 @@ pub enum InstallationError {
     /// The configuration cannot be written as JSON.
     #[error("/etc/apko.json: {0}")]
     Json(#[from] serde_json::Error),
+}
+
+impl InstallationError {
+    /// The file of the store that turned out to be damaged.
+    pub(crate) fn damaged(&self) -> Option<&Path> {
+        let fault = match self {
+            Self::Tree(error)
+            | Self::Accounts(AccountsError::Tree(error))
+            | Self::Certificate(CertificateError::Tree(error))
+            | Self::Package(InstallError::DoesNotFit { source: error, .. } | InstallError::Database(error)) => {
+                &error.fault
+            }
+            _ => return None,
+        };
+        match fault {
+            Fault::Unreadable(error) => Some(error.path()),
+            _ => None,
+        }
+    }
 }
 
 /// Fetches and verifies packages, several at a time. The order is kept; of several errors the first in that order

@@ -1,29 +1,45 @@
-//! Packages as they are kept from one build to the next.
+//! Packages, pieces of layers and whole layers, as they are kept from one build to the next.
 
-use std::fs;
-use std::io::{self, Write as _};
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use apk_package::{Expected, Limits};
+use apk_package::{Expected, Limits, PackageError};
 use apk_repository::{RepositoryError, checksum, read_package_file};
 use apk_types::{Arch, Checksum, PackageRecord};
 use bytes::Bytes;
-use file_content::Hash;
-use oci_image::PieceCache;
-use package_store::{StoreError, StoredPackage, VERSION};
-use tempfile::{NamedTempFile, TempDir};
+use content_cache::{Cache, CacheError, Key, Kind};
+use file_content::{Content, Hash};
+use oci_image::{BlobSource, Layer, LayerError, PieceCache};
+use package_store::{StoreError, StoredPackage};
+use serde::{Deserialize, Serialize};
+use tarball::Entry;
+use tempfile::TempDir;
 
 use crate::install::FetchedPackage;
 use crate::resolve::ResolvedPackage;
 
-/// Where packages are kept once they were verified and inflated: a directory that many builds may share, at the same time
-/// too. What was damaged in it is noticed and made anew.
+/// Packages as `package-store` writes them, by the checksum in the index.
+const PACKAGES: Kind = Kind::new("packages");
+/// Deflated pieces of layers.
+const PIECES: Kind = Kind::new("pieces");
+/// What is known of layers, by what they are made from.
+const LAYERS: Kind = Kind::new("layers");
+/// The blobs of layers, by the same key.
+const BLOBS: Kind = Kind::new("blobs");
+
+/// What a layer's key is of; to be changed when the same members would be written differently.
+const LAYER_CONTEXT: &str = "apko layer v1";
+
+/// Where packages and layers are kept: a directory that many builds may share, at the same time too. What was damaged
+/// in it is noticed and made anew.
 #[derive(Clone, Debug)]
 pub struct Store {
-    directory: PathBuf,
+    cache: Cache,
     /// Removes the directory in the end.
-    _temporary: Option<Arc<TempDir>>,
+    temporary: Option<Arc<TempDir>>,
 }
 
 /// Why a package could not be had.
@@ -39,19 +55,36 @@ pub enum FetchError {
         /// The package's file.
         path: PathBuf,
         /// What is wrong with it.
-        source: apk_package::PackageError,
+        source: PackageError,
     },
     /// It cannot be kept.
     #[error(transparent)]
     Store(StoreError),
+    /// The cache cannot be used.
+    #[error("{}: {source}", path.display())]
+    Cache {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// What is known of a layer that is kept.
+#[derive(Serialize, Deserialize)]
+struct KeptLayer {
+    layer: Layer,
+    /// The blob's time of change, in nanoseconds since 1970: as long as size and time are the same, it is what was
+    /// written.
+    modified: i128,
 }
 
 impl Store {
     /// A store in a directory, which need not exist.
-    pub fn at(directory: impl Into<PathBuf>) -> Self {
+    pub fn at(directory: impl AsRef<Path>) -> Self {
         Self {
-            directory: directory.into(),
-            _temporary: None,
+            cache: Cache::at(directory),
+            temporary: None,
         }
     }
 
@@ -61,42 +94,14 @@ impl Store {
             .prefix("apko-packages-")
             .tempdir_in(parent)?;
         Ok(Self {
-            directory: directory.path().to_owned(),
-            _temporary: Some(Arc::new(directory)),
+            cache: Cache::at(directory.path()),
+            temporary: Some(Arc::new(directory)),
         })
     }
 
-    /// Where a package is.
-    fn path(&self, checksum: &Checksum) -> PathBuf {
-        let hex = checksum.to_hex();
-        let directory = self.directory.join(format!("packages-v{VERSION}"));
-        directory.join(&hex[..2]).join(&hex)
-    }
-
-    fn piece_path(&self, key: &Hash) -> PathBuf {
-        let hex = blake3::Hash::from_bytes(*key).to_hex();
-        self.directory
-            .join("pieces-v1")
-            .join(&hex[..2])
-            .join(hex.as_str())
-    }
-
-    /// A package as it is kept, `None` if it is not, or no longer as it was.
-    fn get(&self, checksum: &Checksum, limits: &Limits) -> Option<StoredPackage> {
-        let stored = package_store::open(&self.path(checksum), limits).ok()?;
-        let is_it = match checksum {
-            Checksum::Sha1(_) => stored.control_checksum == *checksum,
-            Checksum::Sha256(_) => true,
-        };
-        is_it.then_some(stored)
-    }
-
-    /// Forgets a package whose file turned out to be damaged.
-    pub(crate) fn forget(&self, path: &Path) {
-        if path.starts_with(&self.directory) {
-            // If it cannot be removed, it will be found damaged again.
-            let _ = fs::remove_file(path);
-        }
+    /// Forgets an entry whose file turned out to be damaged; whether it was one.
+    pub(crate) fn forget(&self, path: &Path) -> bool {
+        path.starts_with(self.cache.root()) && fs::remove_file(path).is_ok()
     }
 
     /// A package from the store, or from its repository by way of the store.
@@ -108,70 +113,111 @@ impl Store {
     ) -> Result<FetchedPackage, FetchError> {
         let record = &package.record;
         let checksum = checksum(&package.location, record)?;
-        let contents = match self.get(&checksum, limits) {
-            Some(stored) => stored,
-            None => self.add(package, arch, checksum, limits)?,
+        let key = Key::of(&[
+            &package_store::VERSION.to_le_bytes(),
+            checksum.to_string().as_bytes(),
+        ]);
+        let read = |path: &Path| {
+            let stored = package_store::open(path, limits).ok()?;
+            let is_it = match checksum {
+                Checksum::Sha1(_) => stored.control_checksum == checksum,
+                Checksum::Sha256(_) => true,
+            };
+            is_it.then_some(stored)
         };
+        let make = |partial: &mut content_cache::Partial| {
+            let (file, bytes) = read_package_file(&package.location, arch, record)?;
+            let name = identity(record);
+            let expected = Expected {
+                size: Some(record.size),
+                ..Expected::checksum(&name, checksum)
+            };
+            package_store::write(bytes, &expected, limits, partial.path()).map_err(|error| match error {
+                StoreError::Package(source) => FetchError::Package { path: file, source },
+                error => FetchError::Store(error),
+            })
+        };
+        let contents: StoredPackage =
+            self.cache
+                .file(PACKAGES, &key, read, make)
+                .map_err(|error| match error {
+                    CacheError::Make(error) => error,
+                    CacheError::Io { path, source } => FetchError::Cache { path, source },
+                    CacheError::Unverified(path) => FetchError::Store(StoreError::Damaged {
+                        path,
+                        what: "it is not what was written a moment ago",
+                    }),
+                })?;
         Ok(FetchedPackage {
             record: contents.info.to_record(contents.control_checksum, contents.size),
             contents,
         })
     }
 
-    fn add(
-        &self,
-        package: &ResolvedPackage,
-        arch: Arch,
-        checksum: Checksum,
-        limits: &Limits,
-    ) -> Result<StoredPackage, FetchError> {
-        let record = &package.record;
-        let (file, bytes) = read_package_file(&package.location, arch, record)?;
-        let name = identity(record);
-        let expected = Expected {
-            size: Some(record.size),
-            ..Expected::checksum(&name, checksum)
+    /// A layer that was made of the same members before, if its blob is still what it was.
+    pub(crate) fn layer(&self, key: &Key) -> Option<(Layer, BlobSource)> {
+        let kept: KeptLayer = serde_json::from_slice(&self.cache.get(LAYERS, key)?).ok()?;
+        let path = self.cache.path(BLOBS, key);
+        let metadata = fs::metadata(&path).ok()?;
+        let is_as_written =
+            metadata.len() == kept.layer.descriptor.size && modified(&metadata) == kept.modified;
+        let blob = match is_as_written {
+            true => BlobSource::Shared(path),
+            // Somebody touched or changed it.
+            false => {
+                self.cache.remove(BLOBS, key);
+                return None;
+            }
         };
-        let path = self.path(&checksum);
-        let failed = |source| {
-            FetchError::Store(StoreError::Io {
-                path: path.clone(),
-                source,
-            })
+        Some((kept.layer, blob))
+    }
+
+    /// Keeps a layer whose blob is complete in a file. That it cannot be kept is no error.
+    pub(crate) fn keep_layer(&self, key: &Key, layer: &Layer, blob: &Path) {
+        if self.temporary.is_some() {
+            return;
+        }
+        let keep = || -> io::Result<()> {
+            fs::set_permissions(blob, Permissions::from_mode(0o644))?;
+            self.cache.adopt(BLOBS, key, blob)?;
+            let kept = KeptLayer {
+                layer: layer.clone(),
+                modified: modified(&fs::metadata(self.cache.path(BLOBS, key))?),
+            };
+            self.cache.put(LAYERS, key, &serde_json::to_vec(&kept)?)
         };
-        let directory = path.parent().unwrap_or(&self.directory);
-        fs::create_dir_all(directory).map_err(failed)?;
-        let temporary = NamedTempFile::new_in(directory).map_err(failed)?.into_temp_path();
-        package_store::write(bytes, &expected, limits, &temporary).map_err(|error| match error {
-            StoreError::Package(source) => FetchError::Package { path: file, source },
-            error => FetchError::Store(error),
-        })?;
-        temporary.persist(&path).map_err(|error| failed(error.error))?;
-        package_store::open(&path, limits).map_err(FetchError::Store)
+        // Without it the next build takes longer.
+        let _ = keep();
     }
 }
 
-/// Pieces of layers lie beside the packages, each behind its BLAKE3 hash.
+fn modified(metadata: &fs::Metadata) -> i128 {
+    i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec())
+}
+
+/// What a layer is made from: all headers and the hashes of all contents. `settings` is what else changes its bytes.
+pub(crate) fn layer_key(entries: &[Entry<Content>], settings: &str) -> Result<Key, LayerError> {
+    let mut hasher = blake3::Hasher::new_derive_key(LAYER_CONTEXT);
+    hasher.update(settings.as_bytes());
+    let mut header = Vec::new();
+    for entry in entries {
+        header.clear();
+        entry.header.encode(&mut header)?;
+        hasher.update(&(header.len() as u64).to_le_bytes());
+        hasher.update(&header).update(&entry.content.hash());
+    }
+    Ok(Key::from(*hasher.finalize().as_bytes()))
+}
+
+/// Pieces of layers, beside the packages.
 impl PieceCache for Store {
     fn get(&self, key: &Hash) -> Option<Bytes> {
-        let bytes = Bytes::from(fs::read(self.piece_path(key)).ok()?);
-        let (hash, piece) = bytes.split_first_chunk::<32>()?;
-        (blake3::hash(piece) == *hash).then(|| bytes.slice(32..))
+        self.cache.get(PIECES, &Key::from(*key))
     }
 
     fn put(&self, key: &Hash, deflated: &[u8]) {
-        let write = || -> io::Result<()> {
-            let path = self.piece_path(key);
-            let directory = path.parent().unwrap_or(&self.directory);
-            fs::create_dir_all(directory)?;
-            let mut file = NamedTempFile::new_in(directory)?;
-            file.write_all(blake3::hash(deflated).as_bytes())?;
-            file.write_all(deflated)?;
-            file.persist(&path)?;
-            Ok(())
-        };
         // Without it the next layer takes longer.
-        let _ = write();
+        let _ = self.cache.put(PIECES, &Key::from(*key), deflated);
     }
 }
 

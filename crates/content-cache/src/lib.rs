@@ -118,6 +118,22 @@ impl Cache {
         self.publish(kind, partial, &path)
     }
 
+    /// Takes a complete file over as an entry, in place of what is there: by a hard link where both are on one file
+    /// system, else by a copy. A file that has both names must not be changed any more.
+    ///
+    /// # Errors
+    /// When it cannot be linked or copied.
+    pub fn adopt(&self, kind: Kind, key: &Key, file: &Path) -> io::Result<()> {
+        let path = self.path(kind, key);
+        let _lock = self.lock(kind, key)?;
+        let partial = self.partial(kind, key)?;
+        fs::remove_file(partial.path())?;
+        if fs::hard_link(file, partial.path()).is_err() {
+            fs::copy(file, partial.path())?;
+        }
+        self.publish(kind, partial, &path)
+    }
+
     /// Forgets an entry.
     pub fn remove(&self, kind: Kind, key: &Key) {
         // What cannot be removed will be found wrong again.

@@ -84,6 +84,23 @@ fn small_contents_are_behind_their_hash() {
 }
 
 #[test]
+fn a_file_that_is_complete_is_taken_over() {
+    let root = tempfile::tempdir().unwrap();
+    let cache = Cache::at(root.path().join("cache"));
+    let file = root.path().join("file");
+    for content in ["first", "second"] {
+        fs::write(root.path().join("new"), content).unwrap();
+        fs::rename(root.path().join("new"), &file).unwrap();
+        cache.adopt(THINGS, &key("a"), &file).unwrap();
+        assert_eq!(
+            fs::read_to_string(cache.path(THINGS, &key("a"))).unwrap(),
+            content
+        );
+    }
+    assert!(file.exists());
+}
+
+#[test]
 fn the_longest_unused_go_first() {
     let root = tempfile::tempdir().unwrap();
     let cache = Cache::at(root.path());

@@ -19,6 +19,9 @@ pub enum BlobSource {
     /// In a temporary file of our own, deleted with the last reference to it. A layout on the same file system
     /// takes it over without copying.
     Spool(Arc<TempPath>),
+    /// In a file that is never changed, and known to have the digest, such as an entry of a cache. A layout on the same
+    /// file system shares it by a hard link; elsewhere it is verified while it is copied.
+    Shared(PathBuf),
 }
 
 impl From<TempPath> for BlobSource {
@@ -36,7 +39,7 @@ impl BlobSource {
                 out.write_all(data).map_err(LayoutError::io("write", to))?;
                 Path::new("(memory)")
             }
-            Self::File(path) => copy_file(path, &mut out, to)?,
+            Self::File(path) | Self::Shared(path) => copy_file(path, &mut out, to)?,
             Self::Spool(path) => copy_file(path, &mut out, to)?,
         };
         let (_, digest, size) = out.finish();

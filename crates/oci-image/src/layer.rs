@@ -8,13 +8,14 @@ use std::thread;
 use bytes::Bytes;
 use deflate_pieces::Piece;
 use file_content::{Content, ContentError, Stored};
+use serde::{Deserialize, Serialize};
 use tarball::{BLOCK, Entry, Header, HeaderError};
 
 use crate::pieces::{DiffId, Output, PieceCache};
 use crate::{Descriptor, Digest, media_type};
 
 /// What a finished layer is known by.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layer {
     /// Media type, digest and size of the compressed blob, and the annotations it shall carry.
     pub descriptor: Descriptor,

@@ -195,6 +195,11 @@ fn write_blob(path: &Path, descriptor: &Descriptor, source: &BlobSource) -> Resu
             .and_then(|()| File::open(path)?.sync_all())
             .map_err(write);
     }
+    if let BlobSource::Shared(shared) = source
+        && fs::hard_link(shared, path).is_ok()
+    {
+        return Ok(());
+    }
     let file = File::create_new(path).map_err(LayoutError::io("create", path))?;
     source.copy_to(descriptor, &file, path)?;
     file.sync_all().map_err(write)
