@@ -218,12 +218,13 @@ pub fn chain(error: &dyn Error) -> String {
 
 /// Reads a duration as Go writes it: `90s`, `1h30m`, `1.5h`, `200ms`.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let error = || format!("`{text}` is not a duration such as 90s or 1h30m");
+    let error = || format!("`{text}` is not a duration such as 90s, 1h30m or 30d");
     let units = [
         ("ms", 1e-3),
         ("us", 1e-6),
         ("µs", 1e-6),
         ("ns", 1e-9),
+        ("d", 86_400.0),
         ("h", 3600.0),
         ("m", 60.0),
         ("s", 1.0),
@@ -246,6 +247,30 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         return Err(error());
     }
     Duration::try_from_secs_f64(seconds).map_err(|_| error())
+}
+
+/// Reads a number of bytes: digits, and a unit in decimal (`kB`, `MB`, `GB`, `TB`, or their first letters) or binary steps
+/// (`KiB`, `MiB`, `GiB`, `TiB`). Case does not matter.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let error = || format!("`{text}` is not a size such as 500MB or 10GiB");
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let number: f64 = number.parse().map_err(|_| error())?;
+    let factor: f64 = match unit.trim_start().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        "t" | "tb" => 1e12,
+        "kib" => 1024.0,
+        "mib" => 1024.0 * 1024.0,
+        "gib" => 1024.0 * 1024.0 * 1024.0,
+        "tib" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
+        _ => return Err(error()),
+    };
+    Ok((number * factor) as u64)
 }
 
 /// Reads a time in the form of RFC 3339 as seconds since 1970.
@@ -320,6 +345,20 @@ mod tests {
         }
         for text in ["", "5", "h", "1x", "1..s", "-1s"] {
             assert!(parse_duration(text).is_err(), "{text}");
+        }
+        let sizes = [
+            ("0", 0),
+            ("512", 512),
+            ("1.5k", 1500),
+            ("10GB", 10_000_000_000),
+            ("2 MiB", 2 << 20),
+            ("1TIB", 1 << 40),
+        ];
+        for (text, bytes) in sizes {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "GB", "-1", "1..2", "5 apples"] {
+            assert!(parse_size(text).is_err(), "{text}");
         }
         assert_eq!(parse_time("2024-02-29T12:34:56Z"), Ok(1_709_210_096));
         assert!(parse_time("yesterday").is_err());
