@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::{erofs, lock, rootfs};
+use crate::{diff, erofs, lock, rootfs};
 
 /// Builds OCI images out of apk packages.
 ///
@@ -57,6 +57,9 @@ pub(crate) enum Command {
     /// Draws the packages of a configuration as a graph in the DOT language
     #[command(after_help = "Example:\n  apko dot web.yaml | dot -Tsvg > web.svg")]
     Dot(Dot),
+    /// Tells what differs between two lock files or two images
+    #[command(after_help = diff::EXAMPLES)]
+    Diff(diff::DiffArguments),
     /// Looks into EROFS layers and mounts them
     #[command(after_help = erofs::EXAMPLES)]
     Erofs(erofs::Erofs),

@@ -2,6 +2,7 @@
 
 mod args;
 mod build;
+mod diff;
 mod erofs;
 mod failure;
 mod lock;
@@ -49,6 +50,7 @@ fn run(cli: Cli) -> Outcome {
         Command::ShowConfig(arguments) => questions::show_config(&arguments),
         Command::ShowPackages(arguments) => questions::show_packages(&arguments, &steps),
         Command::Dot(arguments) => questions::dot(&arguments, &steps),
+        Command::Diff(arguments) => diff::diff(&arguments),
         Command::Erofs(arguments) => erofs::erofs(&arguments, &steps),
         Command::Version(arguments) => questions::version(&arguments),
     }
