@@ -7,11 +7,12 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Output};
 
-use apk_index::{Index, record, sign};
+use apk_index::{Index, add_signature, record, sign};
 use apk_package::{
     ControlMember, DataWriter, Digest, Expected, Limits, PkgInfo, PrivateKey, Signature, control_section,
     open, signature_section, write_package,
 };
+use apk_types::{Checksum, Dependency};
 use tarball::{Entry, Header, Kind};
 
 const ALPINE: &str = concat!(
@@ -127,7 +128,7 @@ fn is_at_hand() -> bool {
     let has_bubblewrap = sandboxed.is_ok_and(|output| output.status.success());
     let is_at_hand = has_bubblewrap && Path::new(ALPINE).exists();
     if !is_at_hand {
-        println!("skipped: bubblewrap does not work here, or the conformance sets are not here");
+        eprintln!("skipped: bubblewrap does not work here, or the conformance sets are not here");
     }
     is_at_hand
 }
@@ -190,9 +191,93 @@ fn apk_tools_installs_a_signed_package_from_a_signed_index() {
         "/usr/bin\n",
         "{said}"
     );
-    let audit = inside(root, &["/sbin/apk", "audit", "--system", "usr/bin"]);
+    let audit = inside(root, &["/sbin/apk", "audit", "--system", "/usr/bin"]);
     let audit = String::from_utf8_lossy(&audit.stdout).into_owned();
     assert!(!audit.contains("hello"), "{audit}");
+}
+
+/// What a command says, which has to succeed.
+fn says(root: &Path, command: &[&str]) -> String {
+    let output = inside(root, command);
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{command:?}: {said}");
+    said
+}
+
+#[test]
+fn apk_tools_fetches_verifies_adds_and_audits() {
+    if !is_at_hand() {
+        return;
+    }
+    let directory = root_with_repository(Digest::Sha256);
+    let root = directory.path();
+    fs::create_dir(root.join("fetched")).unwrap();
+    says(root, &["/sbin/apk", "fetch", "--output", "/fetched", "hello"]);
+    let fetched = fs::read(root.join("fetched/hello-1.0-r0.apk")).unwrap();
+    assert!(fetched == fs::read(root.join("repo/x86_64/hello-1.0-r0.apk")).unwrap());
+    says(root, &["/sbin/apk", "verify", "/fetched/hello-1.0-r0.apk"]);
+    says(
+        root,
+        &["/sbin/apk", "add", "--initdb", "/fetched/hello-1.0-r0.apk"],
+    );
+    // The audit finds the files of the root that no package owns, and none of ours until one changes.
+    let audited = || {
+        says(
+            root,
+            &["/sbin/apk", "audit", "--system", "--recursive", "/usr/bin"],
+        )
+    };
+    assert!(!audited().contains("hello"), "{}", audited());
+    fs::write(root.join("usr/bin/hello"), "changed").unwrap();
+    assert!(audited().contains("U usr/bin/hello"), "{}", audited());
+    let says_of = says(root, &["/sbin/apk", "info", "--all", "hello"]);
+    for fact in ["says hello", "42 B", "MIT", "usr/bin/hello-link"] {
+        assert!(says_of.contains(fact), "{fact}: {says_of}");
+    }
+}
+
+#[test]
+fn apk_tools_takes_an_index_by_any_of_its_signatures() {
+    if !is_at_hand() {
+        return;
+    }
+    let directory = root_with_repository(Digest::Sha256);
+    let root = directory.path();
+    let index = root.join("repo/x86_64/APKINDEX.tar.gz");
+    let stranger = PrivateKey::generate(2048).unwrap();
+    let archive = fs::read(&index).unwrap();
+    let both = add_signature(&archive, &stranger, "stranger.rsa.pub", Digest::Sha1).unwrap();
+    let add = ["/sbin/apk", "add", "--initdb", "hello"];
+    // Without the one that is trusted it is refused.
+    fs::write(&index, sign(&both, &stranger, "stranger.rsa.pub").unwrap()).unwrap();
+    assert!(!inside(root, &add).status.success());
+    fs::write(&index, &both).unwrap();
+    says(root, &add);
+}
+
+#[test]
+fn apk_tools_reads_install_if_of_an_index() {
+    if !is_at_hand() {
+        return;
+    }
+    let directory = root_with_repository(Digest::Sha256);
+    let root = directory.path();
+    let path = root.join("repo/x86_64/APKINDEX.tar.gz");
+    let mut index = Index::open_unverified(&fs::read(&path).unwrap(), Index::MAX_SIZE).unwrap();
+    let mut extra = index.packages[0].clone();
+    // apk-tools tells packages apart by their checksums.
+    extra.checksum = Some(Checksum::Sha1([1; 20]));
+    extra.name = "hello-extra".into();
+    extra.install_if = ["hello=1.0-r0", "present"].map(Dependency::lenient).into();
+    let mut present = index.packages[0].clone();
+    present.checksum = Some(Checksum::Sha1([2; 20]));
+    present.name = "present".into();
+    index.merge([extra, present]);
+    fs::write(&path, index.to_archive().unwrap()).unwrap();
+    says(root, &["/sbin/apk", "add", "--initdb"]);
+    let add = ["/sbin/apk", "add", "--simulate", "--allow-untrusted", "hello"];
+    assert!(!says(root, &add).contains("hello-extra"));
+    assert!(says(root, &[&add[..], &["present"]].concat()).contains("hello-extra"));
 }
 
 #[test]
