@@ -10,7 +10,11 @@
 //! assert!(repository.path().join("x86_64/hello-1.0-r0.apk").exists());
 //! assert!(repository.path().join("x86_64/APKINDEX.tar.gz").exists());
 //! ```
+//!
+//! [`Server`] serves such a repository over HTTP, and misbehaves where it is told to.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::missing_panics_doc)]
+
+mod server;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,6 +24,8 @@ use apk_index::Index;
 use apk_package::{ControlMember, DataWriter, Limits, PkgInfo, PrivateKey};
 use apk_types::{Dependency, PackageRecord};
 use tarball::{Header, Kind};
+
+pub use server::{Fault, Request, Server};
 
 /// The file name of [`key`]'s public half.
 pub const KEY_NAME: &str = "test.rsa.pub";
@@ -192,10 +198,21 @@ impl Repository {
                 record.unwrap()
             })
             .collect();
-        let index = Index {
+        self.write_index(&Index {
             packages: records,
             ..Index::default()
-        };
+        });
+    }
+
+    /// Changes what the index says, and signs it again.
+    pub fn change_index(&self, change: impl FnOnce(&mut Index)) {
+        let archive = fs::read(self.file("APKINDEX.tar.gz")).unwrap();
+        let mut index = Index::open_unverified(&archive, Index::MAX_SIZE).unwrap();
+        change(&mut index);
+        self.write_index(&index);
+    }
+
+    fn write_index(&self, index: &Index) {
         let archive = apk_index::sign(&index.to_archive().unwrap(), key(), KEY_NAME).unwrap();
         fs::write(self.file("APKINDEX.tar.gz"), archive).unwrap();
     }
