@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::{diff, erofs, lock, rootfs};
+use crate::{clean, diff, dot, erofs, lock, rootfs, show_packages, why};
 
 /// Builds OCI images out of apk packages.
 ///
@@ -52,17 +52,26 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  apko show-config web.yaml")]
     ShowConfig(ShowConfig),
     /// Shows the packages that a configuration installs, in the order of installation
-    #[command(after_help = SHOW_PACKAGES_FORMATS)]
-    ShowPackages(ShowPackages),
+    #[command(after_help = show_packages::FORMATS)]
+    ShowPackages(show_packages::ShowPackages),
     /// Draws the packages of a configuration as a graph in the DOT language
-    #[command(after_help = "Example:\n  apko dot web.yaml | dot -Tsvg > web.svg")]
-    Dot(Dot),
+    #[command(after_help = dot::EXAMPLES)]
+    Dot(dot::Dot),
     /// Tells what differs between two lock files or two images
     #[command(after_help = diff::EXAMPLES)]
     Diff(diff::DiffArguments),
     /// Looks into EROFS layers and mounts them
     #[command(after_help = erofs::EXAMPLES)]
     Erofs(erofs::Erofs),
+    /// Tells how a package comes to be installed
+    #[command(after_help = why::WHY_EXAMPLES)]
+    Why(why::Question),
+    /// Tells why a package, or a version of it, is not installed
+    #[command(after_help = why::WHY_NOT_EXAMPLES)]
+    WhyNot(why::Question),
+    /// Removes what is cached
+    #[command(after_help = clean::EXAMPLES)]
+    Clean(clean::Clean),
     /// Shows the version
     Version(Version),
 }
@@ -75,18 +84,6 @@ Examples:
 
 The image's digest is printed to standard output. Exit status: 0 built, 1 the work failed,
 2 the command line or the configuration is wrong.";
-
-const SHOW_PACKAGES_FORMATS: &str = "\
-Formats:
-  name-version           NAME VERSION (the default)
-  name-version-source    NAME VERSION SOURCE
-  name=version           NAME=VERSION
-  name=version-source    NAME=VERSION SOURCE
-  name-(version)         NAME (VERSION)
-  name-(version)-source  NAME (VERSION) SOURCE
-  packagelock            - NAME=VERSION
-  packagelock-source     - NAME=VERSION # SOURCE
-Any other text is a template with {{ .Name }}, {{ .Version }} and {{ .Source }}.";
 
 /// Where packages come from, beside the configuration.
 #[derive(Clone, Debug, Args)]
@@ -166,6 +163,8 @@ pub(crate) struct Build {
     #[command(flatten)]
     pub(crate) archs: Archs,
     #[command(flatten)]
+    pub(crate) solver: why::Solver,
+    #[command(flatten)]
     pub(crate) limits: Limits,
     /// Further packages to install
     #[arg(long, short, value_delimiter = ',', value_name = "PACKAGE")]
@@ -208,32 +207,6 @@ pub(crate) struct ShowConfig {
     pub(crate) config: PathBuf,
     #[command(flatten)]
     pub(crate) sources: Sources,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ShowPackages {
-    /// The image configuration
-    pub(crate) config: PathBuf,
-    #[command(flatten)]
-    pub(crate) sources: Sources,
-    #[command(flatten)]
-    pub(crate) archs: Archs,
-    /// How to show a package
-    #[arg(long, default_value = "name-version")]
-    pub(crate) format: String,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Dot {
-    /// The image configuration
-    pub(crate) config: PathBuf,
-    #[command(flatten)]
-    pub(crate) sources: Sources,
-    #[command(flatten)]
-    pub(crate) archs: Archs,
-    /// Draws one edge to each package only
-    #[arg(long, short = 'S')]
-    pub(crate) spanning_tree: bool,
 }
 
 #[derive(Debug, Args)]

@@ -6,12 +6,16 @@ use std::{env, fs};
 
 use apk_types::Arch;
 use apko::config::{ImageConfiguration, Loaded, load};
-use apko::{Additions, BuildRequest, Event, Lockfile, Policy, Store, build as build_image, vcs_url};
+use apko::{
+    Additions, BuildError, BuildRequest, Event, Lockfile, Policy, Store, build as build_image, vcs_url,
+};
 use cli_support::{Steps, size};
 use oci_image::{Tag, Timestamp};
 use tempfile::TempDir;
 
+use crate::clean::cache_directory;
 use crate::args::{Build, Limits, Sources};
+use crate::conflict::Places;
 use crate::failure::{Failure, Outcome};
 
 pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
@@ -45,7 +49,9 @@ pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
         include_paths: &arguments.include_paths,
         lockfile: lockfile.as_ref(),
         archs: &archs,
-        policy: &policy(&arguments.limits, arguments.ignore_signatures),
+        policy: &arguments
+            .solver
+            .policy(policy(&arguments.limits, arguments.ignore_signatures)),
         tag: &tag,
         source_date_epoch: source_date_epoch()?,
         build_date: &build_date,
@@ -57,6 +63,10 @@ pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
     let built = build_image(&request, &mut |event| {
         show(steps, &event, since);
         since = Instant::now();
+    })
+    .map_err(|error| match error {
+        BuildError::Resolve(error) => Places::of(&loaded.files).failure(error),
+        error => error.into(),
     })?;
     let output = arguments.output.display();
     let written = match is_layout {
@@ -91,16 +101,7 @@ pub(crate) fn read_lock(
 
 /// Where packages are kept: in the directory asked for, that of the user, or else for as long as the command runs.
 pub(crate) fn store(asked: Option<&Path>, spool: &Path) -> Outcome<Store> {
-    let of_user = || {
-        let variable = |name| {
-            env::var_os(name)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
-        };
-        let caches = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
-        caches.map(|caches| caches.join("apko"))
-    };
-    match asked.map(Path::to_owned).or_else(of_user) {
+    match cache_directory(asked) {
         Some(directory) => Ok(Store::at(directory)),
         None => Store::temporary(spool).map_err(|error| Failure::at(spool, &error)),
     }

@@ -25,6 +25,14 @@ impl Failure {
         }
     }
 
+    /// The answer is no.
+    pub(crate) fn failed(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            status: EXIT_FAILED,
+        }
+    }
+
     /// The work failed.
     pub(crate) fn work(error: &dyn Error) -> Self {
         Self {

@@ -2,12 +2,17 @@
 
 mod args;
 mod build;
+mod clean;
 mod diff;
+mod conflict;
+mod dot;
 mod erofs;
 mod failure;
 mod lock;
 mod questions;
 mod rootfs;
+mod show_packages;
+mod why;
 
 use std::process::ExitCode;
 
@@ -48,10 +53,13 @@ fn run(cli: Cli) -> Outcome {
         Command::BuildCpio(arguments) => rootfs::cpio(&arguments, &steps),
         Command::Lock(arguments) => lock::lock(&arguments, &steps),
         Command::ShowConfig(arguments) => questions::show_config(&arguments),
-        Command::ShowPackages(arguments) => questions::show_packages(&arguments, &steps),
-        Command::Dot(arguments) => questions::dot(&arguments, &steps),
+        Command::ShowPackages(arguments) => show_packages::show_packages(&arguments, &steps),
+        Command::Dot(arguments) => dot::dot(&arguments, &steps),
         Command::Diff(arguments) => diff::diff(&arguments),
         Command::Erofs(arguments) => erofs::erofs(&arguments, &steps),
+        Command::Why(question) => why::why(&question, &steps),
+        Command::WhyNot(question) => why::why_not(&question, &steps),
+        Command::Clean(arguments) => clean::clean(&arguments),
         Command::Version(arguments) => questions::version(&arguments),
     }
 }

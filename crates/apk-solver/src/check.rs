@@ -91,6 +91,17 @@ impl<'s> Chosen<'s> {
         })
     }
 
+    /// The packages of the set that meet a dependency, as the Go apko sees it.
+    pub(crate) fn meeting(&self, dependency: &Dependency) -> Vec<PackageId> {
+        let want = Want::new(self.universe, dependency);
+        let Some(name) = want.name.filter(|_| !dependency.is_conflict()) else {
+            return Vec::new();
+        };
+        let mut packages: Vec<_> = self.universe.providers(name).to_vec();
+        packages.retain(|id| self.contains(*id) && meets(self.universe, *id, name, &want));
+        packages
+    }
+
     /// What is wrong with the demands of one package.
     pub(crate) fn faults_of(&self, package: PackageId) -> impl Iterator<Item = Fault<'s>> {
         let depends = &self.universe.record(package).depends;
@@ -109,13 +120,8 @@ impl<'s> Chosen<'s> {
         let mut is_seen = vec![false; self.contains.len()];
         let mut visit =
             |ways: &mut Vec<_>, from: Option<usize>, by: Option<PackageId>, dependency: &'s Dependency| {
-                let want = Want::new(self.universe, dependency);
-                let Some(name) = want.name.filter(|_| !dependency.is_conflict()) else {
-                    return;
-                };
-                for &provider in self.universe.providers(name) {
-                    let is_step = self.contains(provider) && meets(self.universe, provider, name, &want);
-                    if is_step && !std::mem::replace(&mut is_seen[provider.index()], true) {
+                for provider in self.meeting(dependency) {
+                    if !std::mem::replace(&mut is_seen[provider.index()], true) {
                         ways.push((from, by, dependency, provider));
                     }
                 }

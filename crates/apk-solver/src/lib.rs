@@ -46,6 +46,7 @@ mod greedy;
 mod request;
 mod search;
 mod universe;
+mod why;
 
 use apk_types::Dependency;
 
@@ -56,6 +57,7 @@ pub use error::SolveError;
 pub use explain::{Change, Contradiction, ExplainLimits, Explanation, Remedy, Rivals, Step};
 pub use request::{DEFAULT_STEP_LIMIT, Options, Sibling, Solution, Strategy, UnknownStrategy};
 pub use universe::{PackageRef, Repository, Universe};
+pub use why::{Link, WhyNot};
 
 impl Universe<'_> {
     /// Chooses the packages for a world, whose entries have no order and count once.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use apk_types::{Dependency, PackageRecord};
 
+use crate::conflict::Candidate;
 use crate::go_version::VersionText;
 
 /// One repository to choose from.
@@ -175,6 +176,22 @@ impl<'a> Universe<'a> {
         PackageRef {
             repository,
             package: package.index() - self.first_of[repository] as usize,
+        }
+    }
+
+    /// The number of the package at a place.
+    pub(crate) fn id(&self, place: PackageRef) -> Option<PackageId> {
+        self.get(place)?;
+        Some(PackageId(self.first_of[place.repository] + place.package as u32))
+    }
+
+    /// The package as conflicts name it.
+    pub(crate) fn candidate(&self, package: PackageId) -> Candidate {
+        let record = self.record(package);
+        Candidate {
+            name: record.name.clone(),
+            version: record.version.clone(),
+            place: self.place(package),
         }
     }
 

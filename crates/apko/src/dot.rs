@@ -1,41 +1,13 @@
-//! The graph of a solution in the DOT language.
+//! The graph of a solution: in the DOT language, for Mermaid, as a page.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use apk_types::PackageRecord;
 
-/// Draws who asked for what, which package needs what, and which package provides that, as `apko dot` does.
-///
-/// `file` names the configuration and `world` is what it asks for. With `spanning_tree` a node is drawn with the
-/// first edge that leads to it alone. The statements come in the order in which the Go apko writes them.
-pub fn dot(file: &str, world: &[String], packages: &[&PackageRecord], spanning_tree: bool) -> String {
-    let mut graph = Graph {
-        spanning_tree,
-        ..Graph::default()
-    };
-    graph.node(file);
-    for asked in world {
-        graph.node(asked);
-        graph.edge(file, asked);
-        let bare = without_version(asked);
-        if bare != asked {
-            graph.node(bare);
-            graph.edge(asked, bare);
-        }
-        graph.wanted.insert(bare.to_owned());
-    }
-    for package in packages {
-        graph.dependencies(package);
-    }
-    for package in packages {
-        graph.providers(package);
-    }
-    graph.finish()
-}
-
-#[derive(Default)]
-struct Graph {
+/// Who asked for what, and which packages that brings.
+#[derive(Clone, Debug, Default)]
+pub struct DependencyGraph {
     spanning_tree: bool,
     statements: Vec<Statement>,
     /// The attributes of each node.
@@ -44,12 +16,117 @@ struct Graph {
     reached: BTreeSet<String>,
 }
 
+#[derive(Clone, Debug)]
 enum Statement {
     Node(String),
     Edge(String, String),
 }
 
-impl Graph {
+impl DependencyGraph {
+    /// Gathers who asked for what, which package needs what, and which package provides that, as `apko dot` does.
+    ///
+    /// `file` names the configuration and `world` is what it asks for. With `spanning_tree` a node is drawn with the
+    /// first edge that leads to it alone.
+    pub fn new(file: &str, world: &[String], packages: &[&PackageRecord], spanning_tree: bool) -> Self {
+        let mut graph = Self {
+            spanning_tree,
+            ..Self::default()
+        };
+        graph.node(file);
+        for asked in world {
+            graph.node(asked);
+            graph.edge(file, asked);
+            let bare = without_version(asked);
+            if bare != asked {
+                graph.node(bare);
+                graph.edge(asked, bare);
+            }
+            graph.wanted.insert(bare.to_owned());
+        }
+        for package in packages {
+            graph.dependencies(package);
+        }
+        for package in packages {
+            graph.providers(package);
+        }
+        graph
+    }
+
+    /// The graph in the DOT language, with the statements in the order in which the Go apko writes them.
+    pub fn to_dot(&self) -> String {
+        let mut out = "digraph images {\ngraph [\n  rankdir=LR;\n];\n".to_owned();
+        for statement in &self.statements {
+            // Writing to a string does not fail.
+            let _ = match statement {
+                Statement::Edge(from, to) => writeln!(out, "{} -> {}", quoted(from), quoted(to)),
+                Statement::Node(name) => match &self.nodes[name] {
+                    attributes if attributes.is_empty() => writeln!(out, "{};", quoted(name)),
+                    attributes => {
+                        let list: Vec<String> = attributes
+                            .iter()
+                            .map(|(key, value)| format!("{key}={}", quoted(value)))
+                            .collect();
+                        writeln!(out, "{} [{}];", quoted(name), list.join(", "))
+                    }
+                },
+            };
+        }
+        out.push_str("}\n");
+        out
+    }
+
+    /// The graph in the language of Mermaid, as Markdown pages show it.
+    pub fn to_mermaid(&self) -> String {
+        let mut out = "flowchart LR\n".to_owned();
+        let (numbers, edges) = self.numbered();
+        for (number, name) in numbers.iter().enumerate() {
+            let _ = writeln!(out, "  n{number}[\"{}\"]", mermaid_text(self.label(name)));
+        }
+        for (from, to) in edges {
+            let _ = writeln!(out, "  n{from} --> n{to}");
+        }
+        out
+    }
+
+    /// A page that shows the graph in a browser. It needs nothing but itself.
+    pub fn to_html(&self) -> String {
+        let (numbers, edges) = self.numbered();
+        let node = |name: &&str| {
+            let tooltip = self.nodes[*name].get("tooltip").map_or("", String::as_str);
+            serde_json::json!({ "name": name, "label": self.label(name), "tooltip": tooltip })
+        };
+        let data =
+            serde_json::json!({ "nodes": numbers.iter().map(node).collect::<Vec<_>>(), "edges": edges });
+        // `</script>` in a description must not end the script.
+        let data = data.to_string().replace('<', "\\u003c");
+        include_str!("dot/page.html").replace("\"DATA\"", &data)
+    }
+
+    fn label<'a>(&'a self, name: &'a str) -> &'a str {
+        self.nodes[name].get("label").map_or(name, String::as_str)
+    }
+
+    /// The nodes in the order of their statements, and the edges between their numbers.
+    fn numbered(&self) -> (Vec<&str>, Vec<(usize, usize)>) {
+        let (mut names, mut numbers, mut edges) = (Vec::new(), BTreeMap::new(), Vec::new());
+        for statement in &self.statements {
+            if let Statement::Node(name) = statement {
+                numbers.insert(name.as_str(), names.len());
+                names.push(name.as_str());
+            }
+        }
+        for statement in &self.statements {
+            if let Statement::Edge(from, to) = statement
+                && let (Some(from), Some(to)) = (numbers.get(from.as_str()), numbers.get(to.as_str()))
+            {
+                edges.push((*from, *to));
+            }
+        }
+        (names, edges)
+    }
+}
+
+impl DependencyGraph {
     fn node(&mut self, name: &str) -> &mut BTreeMap<&'static str, String> {
         if !self.nodes.contains_key(name) {
             self.statements.push(Statement::Node(name.to_owned()));
@@ -96,28 +173,6 @@ impl Graph {
             }
         }
     }
-
-    fn finish(self) -> String {
-        let mut out = "digraph images {\ngraph [\n  rankdir=LR;\n];\n".to_owned();
-        for statement in &self.statements {
-            // Writing to a string does not fail.
-            let _ = match statement {
-                Statement::Edge(from, to) => writeln!(out, "{} -> {}", quoted(from), quoted(to)),
-                Statement::Node(name) => match &self.nodes[name] {
-                    attributes if attributes.is_empty() => writeln!(out, "{};", quoted(name)),
-                    attributes => {
-                        let list: Vec<String> = attributes
-                            .iter()
-                            .map(|(key, value)| format!("{key}={}", quoted(value)))
-                            .collect();
-                        writeln!(out, "{} [{}];", quoted(name), list.join(", "))
-                    }
-                },
-            };
-        }
-        out.push_str("}\n");
-        out
-    }
 }
 
 /// Cuts an expression at `=`, or at `~` where it has no `=`; other operators stay, as in the Go apko.
@@ -125,6 +180,21 @@ fn without_version(text: &str) -> &str {
     text.split_once('=')
         .or_else(|| text.split_once('~'))
         .map_or(text, |(name, _)| name)
+}
+
+fn mermaid_text(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '-' | '_' | ':' | '=' | '+' | '/' | ' ' | '~' => {
+                out.push(c)
+            }
+            _ => {
+                let _ = write!(out, "#{};", u32::from(c));
+            }
+        }
+    }
+    out
 }
 
 /// Quotes what the Go apko quotes: `cmd:name` is left bare, though DOT takes its second half for a port.
@@ -168,12 +238,8 @@ mod tests {
             record("app", &["so:l.so", "x>1"], &["cmd:app=1"]),
             record("lib", &[], &["so:l.so=1"]),
         ];
-        let text = dot(
-            "a.yaml",
-            &["app=1".to_owned()],
-            &packages.iter().collect::<Vec<_>>(),
-            false,
-        );
+        let packages: Vec<_> = packages.iter().collect();
+        let graph = DependencyGraph::new("a.yaml", &["app=1".to_owned()], &packages, false);
         let want = r#"digraph images {
 graph [
   rankdir=LR;
@@ -191,7 +257,22 @@ lib [label="lib-1-r0", tooltip=d];
 "so:l.so" -> lib
 }
 "#;
-        assert_eq!(text, want);
+        assert_eq!(graph.to_dot(), want);
+        let want = "\
+flowchart LR
+  n0[\"a.yaml\"]
+  n1[\"app=1\"]
+  n2[\"app-1-r0\"]
+  n3[\"so:l.so\"]
+  n4[\"x#62;1\"]
+  n5[\"lib-1-r0\"]
+  n0 --> n1
+  n1 --> n2
+  n2 --> n3
+  n2 --> n4
+  n3 --> n5
+";
+        assert_eq!(graph.to_mermaid(), want);
     }
 
     #[test]
@@ -202,10 +283,23 @@ lib [label="lib-1-r0", tooltip=d];
             record("c", &[], &[]),
         ];
         let draw = |tree| {
-            dot("f", &[], &packages.iter().collect::<Vec<_>>(), tree)
+            DependencyGraph::new("f", &[], &packages.iter().collect::<Vec<_>>(), tree)
+                .to_dot()
                 .matches("-> c")
                 .count()
         };
         assert_eq!((draw(false), draw(true)), (2, 1));
+    }
+
+    #[test]
+    fn the_page_needs_nothing_else_and_no_description_ends_its_script() {
+        let package = PackageRecord {
+            description: "</script><script>alert(1)</script>".to_owned(),
+            ..record("a", &[], &[])
+        };
+        let page = DependencyGraph::new("f", &[], &[&package], false).to_html();
+        assert_eq!(page.matches("</script>").count(), 1);
+        assert!(!page.contains("src=") && !page.contains("href="), "{page}");
+        assert!(page.contains(r#""label":"a-1-r0""#), "{page}");
     }
 }

@@ -3,8 +3,9 @@
 //! [`build`] does it all. Each of its stages is a function with plain data in and out: [`config::load`] reads a
 //! configuration, [`Repositories::open`] the keys and indexes, [`Repositories::resolve`] chooses packages,
 //! [`lock_configurations`] writes them down as exact versions, [`fetch`] verifies the package files, [`install`]
-//! makes the file tree, [`write_layers`] the layers. [`lock`] and [`dot`] answer questions about a configuration;
-//! [`rootfs`] makes a file tree alone, [`write_cpio`] an archive of it; [`environment`] and [`lay_down`] put a file tree on disk for programs to run in.
+//! makes the file tree, [`write_layers`] the layers. [`lock`] and [`DependencyGraph`] answer questions about a
+//! configuration; [`rootfs`] makes a file tree alone, [`write_cpio`] an archive of it; [`environment`] and
+//! [`lay_down`] put a file tree on disk for programs to run in.
 //!
 //! The layers, configurations and SBOMs have the bytes of the Go apko (compressed blobs aside). Repositories are
 //! directories on disk for now. The crate reads no environment variable, knows no terminal, and pushes nothing
@@ -68,7 +69,7 @@ pub use base::{Base, BaseError};
 pub use build::{BuildError, BuildRequest, Built, Event, build, write_layers};
 pub use cpio::write_cpio;
 pub use diff::{Change, Contents, Diff, FileState};
-pub use dot::dot;
+pub use dot::DependencyGraph;
 pub use guest::{Environment, EnvironmentPlan, LayDownError, environment, lay_down, plan_environment};
 pub use install::{FetchedPackage, InstallRequest, InstallationError, Root, fetch, install};
 pub use lock::{

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use apk_package::{Keyring, Limits};
 use apk_repository::{Location, LocationError, RepositoryError, Trust, read_index, read_key};
-use apk_solver::{Conflict, DEFAULT_STEP_LIMIT, SolveError, Strategy};
+use apk_solver::{Conflict, DEFAULT_STEP_LIMIT, Explanation, SolveError, Strategy};
 use apk_types::{Arch, DependencyError, PackageRecord};
 
 use crate::config::ImageConfiguration;
@@ -85,6 +85,9 @@ pub enum ResolveError {
         arch: Arch,
         /// Who wants what, and why it cannot be.
         conflict: Box<Conflict>,
+        /// The smallest part of the request that cannot be met, and what would help; `None` where the strategy is
+        /// to blame or the limits left it open.
+        explanation: Option<Box<Explanation>>,
         /// Repositories that have no index for the architecture.
         without_index: Vec<String>,
     },
@@ -132,6 +135,10 @@ pub struct Resolution {
     pub arch: Arch,
     /// The packages.
     pub packages: Vec<ResolvedPackage>,
+    /// What they leave unmet.
+    pub unmet: Vec<Conflict>,
+    /// Where the Go apko's choice ended, if the packages are those of the complete search.
+    pub instead_of: Option<Box<Conflict>>,
 }
 
 impl Repositories {

@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn what_is_not_known_stays_and_is_told() {
         let fails = |items: &[u32]| (items.len() > 1).then_some(items.contains(&1));
-        assert_eq!(minimize(vec![0, 1, 2, 3], fails), (vec![1, 3], false));
+        assert_eq!(minimize(vec![0, 1, 2, 3], fails), (vec![0, 1], false));
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use apk_types::Dependency;
 
-use super::story::candidate;
 use super::{Change, Explainer, Remedy};
 use crate::check::provides;
 use crate::conflict::Candidate;
@@ -94,7 +93,7 @@ impl<'s> Explainer<'s> {
         let mut meeting = packages
             .iter()
             .filter(|id| provides(self.universe, **id, name, &want));
-        meeting.next().map(|id| candidate(self.universe, *id))
+        meeting.next().map(|id| self.universe.candidate(*id))
     }
 
     /// The change that removes one contradiction of several: another entry where one helps, else the last goes.

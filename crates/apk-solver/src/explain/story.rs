@@ -6,7 +6,7 @@ use apk_types::Dependency;
 
 use super::{Explainer, Rivals, Step, Unit};
 use crate::check::provides;
-use crate::conflict::{Asker, Candidate, Demand, Reason, Rejected};
+use crate::conflict::{Asker, Demand, Reason, Rejected};
 use crate::go_version::VersionText;
 use crate::greedy::Preference;
 use crate::request::{Bound, Want};
@@ -65,7 +65,7 @@ impl<'s> Explainer<'s> {
             next += 1;
             let own = by.map(|by| (universe.name(by), dependency.as_str()));
             if let (Some(by), Some(place)) = (by, own.and_then(|own| places.get(&own))) {
-                steps[*place].1.askers.push(candidate(universe, by));
+                steps[*place].1.askers.push(universe.candidate(by));
                 continue;
             }
             if let Some(own) = own {
@@ -97,7 +97,7 @@ impl<'s> Explainer<'s> {
         let universe = self.universe;
         let want = Want::new(universe, dependency);
         let mut step = Step {
-            askers: by.iter().map(|by| candidate(universe, *by)).collect(),
+            askers: by.iter().map(|by| universe.candidate(*by)).collect(),
             dependency: dependency.clone(),
             candidates: Vec::new(),
             rejected: Vec::new(),
@@ -124,14 +124,14 @@ impl<'s> Explainer<'s> {
             match self.objection(by, &want, name, provider) {
                 None => acceptable.push(provider),
                 Some(reason) if !dependency.is_conflict() => step.rejected.push(Rejected {
-                    package: candidate(universe, provider),
+                    package: universe.candidate(provider),
                     reason,
                 }),
                 Some(_) => {}
             }
         }
         let acceptable = in_order(universe, name, dependency, acceptable);
-        step.candidates = acceptable.iter().map(|id| candidate(universe, *id)).collect();
+        step.candidates = acceptable.iter().map(|id| universe.candidate(*id)).collect();
         match dependency.is_conflict() {
             true => (step, Vec::new()),
             false => (step, acceptable),
@@ -160,7 +160,7 @@ impl<'s> Explainer<'s> {
             {
                 return Some(Reason::UnreadableVersion(version.to_owned()));
             }
-            let asker = by.map_or(Asker::World, |by| Asker::Package(candidate(universe, by)));
+            let asker = by.map_or(Asker::World, |by| Asker::Package(universe.candidate(by)));
             return Some(Reason::VersionMismatch {
                 demand: Demand {
                     asker,
@@ -183,17 +183,8 @@ impl<'s> Explainer<'s> {
         let packages: Vec<_> = met.iter().copied().filter(claims).collect();
         Some(Rivals {
             name: universe.text(name, *packages.first()?),
-            packages: packages.iter().map(|id| candidate(universe, *id)).collect(),
+            packages: packages.iter().map(|id| universe.candidate(*id)).collect(),
         })
-    }
-}
-
-pub(super) fn candidate(universe: &Universe<'_>, package: PackageId) -> Candidate {
-    let record = universe.record(package);
-    Candidate {
-        name: record.name.clone(),
-        version: record.version.clone(),
-        place: universe.place(package),
     }
 }
 

@@ -3,24 +3,17 @@
 use apk_types::Dependency;
 
 use super::{By, Dead, Failure, Fall, Greedy};
-use crate::conflict::{Asker, Candidate, Cause, Conflict, Demand, Reason, Rejected};
+use crate::conflict::{Asker, Cause, Conflict, Demand, Reason, Rejected};
 use crate::go_version::VersionText;
 use crate::request::{Bound, Want};
 use crate::universe::{NameId, PackageId};
 
 impl<'s> Greedy<'s> {
-    fn candidate(&self, package: PackageId) -> Candidate {
-        let record = self.universe.record(package);
-        Candidate {
-            name: record.name.clone(),
-            version: record.version.clone(),
-            place: self.universe.place(package),
-        }
-    }
-
     fn demand(&self, by: By, dependency: &Dependency) -> Demand {
         Demand {
-            asker: by.map_or(Asker::World, |package| Asker::Package(self.candidate(package))),
+            asker: by.map_or(Asker::World, |package| {
+                Asker::Package(self.universe.candidate(package))
+            }),
             dependency: dependency.clone(),
         }
     }
@@ -29,13 +22,16 @@ impl<'s> Greedy<'s> {
         let cause = match dead.failure {
             Failure::NothingProvides => Cause::NothingProvides,
             Failure::NoCandidate(want, pin) => Cause::AllRejected(self.rejected(dead, &want, pin)),
-            Failure::AlreadyChosen(package) => Cause::AlreadyChosen(self.candidate(package)),
+            Failure::AlreadyChosen(package) => Cause::AlreadyChosen(self.universe.candidate(package)),
             Failure::Clash(package, name) => Cause::Clash {
-                with: self.candidate(package),
+                with: self.universe.candidate(package),
                 name: self.universe.text(name, package),
             },
             Failure::Unmet(ref present) => Cause::Unmet {
-                chosen: present.iter().map(|package| self.candidate(*package)).collect(),
+                chosen: present
+                    .iter()
+                    .map(|package| self.universe.candidate(*package))
+                    .collect(),
             },
             Failure::Unreadable => Cause::UnreadableVersion,
         };
@@ -67,7 +63,7 @@ impl<'s> Greedy<'s> {
                 (None, _) => self.mismatch(package, name, by, want),
             };
             rejected.push(Rejected {
-                package: self.candidate(package),
+                package: self.universe.candidate(package),
                 reason,
             });
         }
@@ -82,7 +78,7 @@ impl<'s> Greedy<'s> {
                 version: version.to_owned(),
             },
             Fall::NameTaken(by, name) => Reason::NameTaken {
-                by: self.candidate(by),
+                by: self.universe.candidate(by),
                 name: self.universe.text(name, by),
             },
             Fall::Unreadable(version) => Reason::UnreadableVersion(version.to_owned()),

@@ -164,6 +164,8 @@ impl Lockfile {
         Ok(Resolution {
             arch,
             packages: packages.collect::<Result<_, _>>()?,
+            unmet: Vec::new(),
+            instead_of: None,
         })
     }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use apk_repository::Location;
-use apk_solver::{Options, PackageRef, Repository, Sibling, SolveError, Universe};
+use apk_solver::{
+    ExplainLimits, Link, Options, PackageRef, Repository, Sibling, Solution, SolveError, Universe, WhyNot,
+};
 use apk_types::{Arch, Dependency};
 
 use super::{Repositories, RepositoryIndex, Resolution, ResolveError, ResolvedPackage};
@@ -17,6 +19,73 @@ impl Repositories {
         archs: &[Arch],
         agreeing: bool,
     ) -> Result<Vec<Resolution>, ResolveError> {
+        self.ask(world, archs, agreeing, |arch, question| {
+            let solution = question.solve()?;
+            Ok(Resolution {
+                arch,
+                packages: solution
+                    .packages
+                    .iter()
+                    .map(|place| self.package(arch, *place))
+                    .collect(),
+                unmet: solution.unmet,
+                instead_of: solution.instead_of,
+            })
+        })
+    }
+
+    /// Tells how the packages named, or those that provide the name, come to be installed for the first of the
+    /// architectures, which agree: a chain from the world to each.
+    pub fn why(&self, world: &[String], archs: &[Arch], name: &str) -> Result<Vec<Vec<Link>>, ResolveError> {
+        let first = self.ask_first(world, archs, |question| {
+            let solution = question.solve()?;
+            Ok(question.universe.why(question.world, &solution, name))
+        })?;
+        Ok(first)
+    }
+
+    /// Tells why nothing that meets `wanted` is installed for the first of the architectures, which agree.
+    pub fn why_not(
+        &self,
+        world: &[String],
+        archs: &[Arch],
+        wanted: &Dependency,
+    ) -> Result<WhyNot, ResolveError> {
+        self.ask_first(world, archs, |question| {
+            let limits = ExplainLimits::default();
+            let answer = question
+                .universe
+                .why_not(question.world, &question.options, wanted, &limits);
+            answer.map_err(|error| question.unsolvable(error))
+        })
+    }
+
+    fn ask_first<T>(
+        &self,
+        world: &[String],
+        archs: &[Arch],
+        answer: impl Fn(&Question<'_>) -> Result<T, ResolveError>,
+    ) -> Result<T, ResolveError> {
+        let mut answers = self.ask(world, archs, true, |arch, question| {
+            (Some(&arch) == archs.first())
+                .then(|| answer(question))
+                .transpose()
+        })?;
+        answers
+            .drain(..)
+            .flatten()
+            .next()
+            .ok_or(ResolveError::NoArchitecture)
+    }
+
+    /// Asks a question for each architecture.
+    fn ask<T>(
+        &self,
+        world: &[String],
+        archs: &[Arch],
+        agreeing: bool,
+        answer: impl Fn(Arch, &Question<'_>) -> Result<T, ResolveError>,
+    ) -> Result<Vec<T>, ResolveError> {
         let world: Vec<Dependency> = world.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
         let sources: BTreeMap<Arch, Vec<String>> =
             archs.iter().map(|arch| (*arch, self.sources(*arch))).collect();
@@ -32,21 +101,21 @@ impl Repositories {
                 universe,
             })
             .collect();
-        let resolve = |arch: &Arch| {
-            let options = self.options(&siblings);
-            let solution = universes[arch]
-                .solve(&world, &options)
-                .map_err(|error| self.unsolvable(*arch, error))?;
-            Ok(Resolution {
+        let ask = |arch: &Arch| {
+            let question = Question {
+                repositories: self,
                 arch: *arch,
-                packages: solution
-                    .packages
-                    .iter()
-                    .map(|place| self.package(*arch, *place))
-                    .collect(),
-            })
+                universe: &universes[arch],
+                world: &world,
+                options: Options {
+                    siblings: &siblings,
+                    strategy: self.strategy,
+                    step_limit: self.step_limit,
+                },
+            };
+            answer(*arch, &question)
         };
-        archs.iter().map(resolve).collect()
+        archs.iter().map(ask).collect()
     }
 
     fn index(&self, arch: Arch) -> &[RepositoryIndex] {
@@ -80,31 +149,45 @@ impl Repositories {
             .collect();
         Universe::new(&repositories)
     }
+}
 
-    fn options<'a>(&self, siblings: &'a [Sibling<'a>]) -> Options<'a> {
-        Options {
-            siblings,
-            strategy: self.strategy,
-            step_limit: self.step_limit,
-        }
+/// What one architecture's packages are asked.
+struct Question<'a> {
+    repositories: &'a Repositories,
+    arch: Arch,
+    universe: &'a Universe<'a>,
+    world: &'a [Dependency],
+    options: Options<'a>,
+}
+
+impl Question<'_> {
+    fn solve(&self) -> Result<Solution, ResolveError> {
+        let solution = self.universe.solve(self.world, &self.options);
+        solution.map_err(|error| self.unsolvable(error))
     }
 
-    fn unsolvable(&self, arch: Arch, error: SolveError) -> ResolveError {
+    fn unsolvable(&self, error: SolveError) -> ResolveError {
         let conflict = match error {
             SolveError::Conflict(conflict) => conflict,
-            source => return ResolveError::Solver { arch, source },
+            source => {
+                return ResolveError::Solver {
+                    arch: self.arch,
+                    source,
+                };
+            }
         };
-        let without_index = self
-            .without_index
-            .get(&arch)
-            .into_iter()
-            .flatten()
-            .map(Location::to_string)
-            .collect();
+        let limits = ExplainLimits::default();
+        let explanation = self.universe.explain(self.world, &self.options, &limits);
+        let without_index = self.repositories.without_index.get(&self.arch);
         ResolveError::Unsolvable {
-            arch,
+            arch: self.arch,
             conflict,
-            without_index,
+            explanation: explanation.ok().flatten().map(Box::new),
+            without_index: without_index
+                .into_iter()
+                .flatten()
+                .map(Location::to_string)
+                .collect(),
         }
     }
 }
