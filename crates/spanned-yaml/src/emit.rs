@@ -25,6 +25,12 @@ impl From<bool> for EmitValue {
     }
 }
 
+impl From<u64> for EmitValue {
+    fn from(value: u64) -> Self {
+        Self::Int(value.into())
+    }
+}
+
 impl From<&str> for EmitValue {
     fn from(value: &str) -> Self {
         Self::String(value.to_owned())
@@ -250,6 +256,16 @@ impl Emitter {
         }
         self.out.push('"');
     }
+}
+
+/// Writes a text in double quotes.
+pub(crate) fn double_quoted(text: &str) -> String {
+    let mut emitter = Emitter {
+        out: String::new(),
+        step: 2,
+    };
+    emitter.double_quoted(text);
+    emitter.out
 }
 
 /// Tells whether a plain scalar of this text is a string to YAML 1.2 and to YAML 1.1.

@@ -4,14 +4,15 @@
 //! was made. This crate reads a document into [`Node`]s that carry byte offsets, lines and
 //! columns, offers a typed reader over mappings ([`Fields`]) that refuses unknown keys with a
 //! suggestion, draws a [`Diagnostic`] under the offending text ([`render`]), and writes YAML the
-//! way Go's `yaml.v3` encoder does ([`emit`]).
+//! way Go's `yaml.v3` encoder does ([`emit`]). A [`Document`] changes single values of a text and keeps the
+//! rest as it was written.
 //!
 //! Scalars are resolved as `gopkg.in/yaml.v3` resolves them when it decodes into typed fields,
 //! since existing configurations were written against it: `version: 1.10` read as a string is
 //! `1.10`, `yes` read as a boolean is true, `0755` read as an integer is 493.
 //!
 //! It does no I/O, knows nothing of either configuration language, reads the first document of a
-//! stream only, and keeps neither comments nor anchors.
+//! stream only, and the tree keeps neither comments nor anchors.
 //!
 //! ```
 //! use spanned_yaml::{Fields, parse, render};
@@ -36,15 +37,19 @@
 //! ```
 
 mod diagnostic;
+mod edit;
 mod emit;
 mod fields;
 mod node;
 mod parse;
+mod path;
 mod resolve;
 
 pub use diagnostic::{Diagnostic, nearest, render};
+pub use edit::{Document, EditError};
 pub use emit::{EmitValue, emit};
 pub use fields::Fields;
 pub use node::{Node, Scalar, Span, Style, Value};
 pub use parse::{Limits, parse, parse_with};
+pub use path::NodePath;
 pub use resolve::{Resolved, resolve_plain};

@@ -55,9 +55,12 @@ pub fn parse_with(source: &str, limits: Limits) -> Result<Node, Diagnostic> {
     let mut builder = Builder::new(source, limits);
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|error| builder.syntax_error(&error))?;
-        let span = builder.offsets.span(&span);
+        let mut span = builder.offsets.span(&span);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
+                if style == ScalarStyle::SingleQuoted {
+                    span.end = single_quoted_end(source, span);
+                }
                 let value = scalar(text.into_owned(), style, tag.as_deref());
                 builder.add(Node { span, value }, anchor)?;
             }
@@ -78,6 +81,25 @@ pub fn parse_with(source: &str, limits: Limits) -> Result<Node, Diagnostic> {
         },
         value: Value::Null,
     }))
+}
+
+/// The offset behind the closing quote; the parser's span takes in the comment behind it.
+fn single_quoted_end(source: &str, span: Span) -> usize {
+    let text = &source[span.start..span.end];
+    // An anchor or a tag may stand before the quote.
+    let Some(open) = text.find('\'') else {
+        return span.end;
+    };
+    let mut quotes = text[open + 1..]
+        .match_indices('\'')
+        .map(|(at, _)| span.start + open + 1 + at);
+    while let Some(quote) = quotes.next() {
+        if !source[quote + 1..].starts_with('\'') {
+            return quote + 1;
+        }
+        quotes.next();
+    }
+    span.end
 }
 
 fn scalar(text: String, style: ScalarStyle, tag: Option<&Tag>) -> Value {

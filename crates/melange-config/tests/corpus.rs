@@ -1,0 +1,117 @@
+//! Every configuration of the conformance set, where it lies beside the project.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use melange_config::parse;
+use spanned_yaml::{Document, Node, NodePath, Value};
+
+/// Unpacks the configurations; nothing where they are missing.
+fn corpus() -> Option<(tempfile::TempDir, Vec<PathBuf>)> {
+    let archive =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/conformance/compile/corpus.tar.zst");
+    let directory = tempfile::tempdir().expect("a directory");
+    let unpacked = archive.exists()
+        && Command::new("tar")
+            .args(["--zstd", "-xf"])
+            .arg(&archive)
+            .arg("-C")
+            .arg(directory.path())
+            .status()
+            .is_ok_and(|status| status.success());
+    if !unpacked {
+        eprintln!("skipped: the conformance set is not beside the project, or tar cannot unpack it");
+        return None;
+    }
+    let entries = std::fs::read_dir(directory.path()).expect("readable");
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("readable").path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    files.sort_unstable();
+    assert!(files.len() > 2000, "{} configurations", files.len());
+    Some((directory, files))
+}
+
+/// The paths of all scalars, but those that come in by `<<` or an alias.
+fn scalars(node: &Node, path: &NodePath, out: &mut Vec<(NodePath, Node)>) {
+    match &node.value {
+        Value::Mapping(entries) => {
+            for (key, value) in entries {
+                scalars(value, &path.clone().key(key.as_str().unwrap_or_default()), out);
+            }
+        }
+        Value::Sequence(items) => {
+            for (place, item) in items.iter().enumerate() {
+                scalars(item, &path.clone().index(place), out);
+            }
+        }
+        _ => out.push((path.clone(), node.clone())),
+    }
+}
+
+/// The lines of `old` that are not those of `new` at the same end.
+fn changed(old: &str, new: &str) -> usize {
+    let (old, new): (Vec<_>, Vec<_>) = (old.lines().collect(), new.lines().collect());
+    let before = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
+    let rest = old.len().min(new.len()) - before;
+    let after = old
+        .iter()
+        .rev()
+        .zip(new.iter().rev())
+        .take(rest)
+        .take_while(|(a, b)| a == b)
+        .count();
+    old.len() - before - after
+}
+
+#[test]
+fn configurations_are_kept_and_one_changed_value_changes_its_lines_alone() {
+    let Some((_directory, files)) = corpus() else {
+        return;
+    };
+    let (mut edits, mut refused) = (0, 0);
+    for (number, file) in files.iter().enumerate() {
+        let text = std::fs::read_to_string(file).expect("readable");
+        let name = file.display();
+        let configuration =
+            parse(&text, "a.yaml").unwrap_or_else(|error| panic!("{name}: {}", error.render()));
+        assert_eq!(configuration.text.text, text);
+        let document = Document::parse(text.as_str()).expect("valid");
+        assert_eq!(document.text(), text);
+        let mut values = Vec::new();
+        scalars(document.root(), &NodePath::root(), &mut values);
+        // Some values of each, others in the next one.
+        for (path, node) in values.iter().skip(number % 29).step_by(29) {
+            let mut edited = document.clone();
+            let lines = text[node.span.start..node.span.end]
+                .trim_end()
+                .lines()
+                .count()
+                .max(1);
+            if edited.set(path, "changed: value # 1").is_err() {
+                refused += 1;
+                continue;
+            }
+            edits += 1;
+            let header = usize::from(text[..node.span.start].trim_end_matches(' ').ends_with('\n'));
+            let count = changed(&text, edited.text());
+            assert!(
+                count <= lines + header,
+                "{name}: {path}: {count} lines of {lines}"
+            );
+            assert_eq!(
+                path.of(edited.root()).and_then(Node::as_str),
+                Some("changed: value # 1")
+            );
+        }
+        let mut same = document.clone();
+        for (path, node) in values.iter().skip(number % 31).step_by(31) {
+            // What is written as it would be written anew stays so.
+            if let Some(value) = node.as_str().filter(|value| !value.contains('\n')) {
+                same.set(path, value)
+                    .unwrap_or_else(|error| panic!("{name}: {error}"));
+            }
+        }
+    }
+    eprintln!("{edits} values changed, {refused} could not be changed alone");
+    assert!(refused * 1000 < edits, "{refused} of {edits} refused");
+}
