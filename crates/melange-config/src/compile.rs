@@ -147,14 +147,19 @@ pub fn compile(
     options: &CompileOptions,
     pipelines: &dyn PipelineSource,
 ) -> Result<Compiled, ConfigError> {
-    let mut compiler = Compiler {
-        configuration,
-        options,
-        vars: configuration.vars.clone(),
-    };
-    compiler.vars.extend(options.vars.clone());
+    let mut compiler = Compiler::new(configuration, options);
     let draft = compiler.draft()?;
     compiler.resolve(draft, pipelines)
+}
+
+/// The variables of a build's steps, but for those of subpackages and of steps themselves.
+pub(crate) fn build_variables(
+    configuration: &Configuration,
+    options: &CompileOptions,
+) -> Result<Scope, ConfigError> {
+    let compiler = Compiler::new(configuration, options);
+    let scope = compiler.package_scope(&configuration.package)?;
+    compiler.build_scope(&configuration.package.replaced(&scope), &[])
 }
 
 /// A configuration with the variables replaced that do not depend on the step they stand in.
@@ -171,7 +176,17 @@ struct Compiler<'a> {
     vars: StringMap,
 }
 
-impl Compiler<'_> {
+impl<'a> Compiler<'a> {
+    fn new(configuration: &'a Configuration, options: &'a CompileOptions) -> Self {
+        let mut vars = configuration.vars.clone();
+        vars.extend(options.vars.clone());
+        Self {
+            configuration,
+            options,
+            vars,
+        }
+    }
+
     fn text(&self) -> &Arc<SourceText> {
         &self.configuration.text
     }

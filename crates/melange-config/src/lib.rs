@@ -40,6 +40,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bump;
 mod compile;
 mod compiled;
 mod condition;
@@ -56,6 +57,7 @@ pub mod update;
 mod validate;
 pub mod written;
 
+pub use bump::{BumpError, BumpRequest, Bumped, Change, Fetch, bump};
 pub use compile::{CompileOptions, Libc, PipelineSource, PipelineText, compile};
 pub use compiled::{Compiled, Step, Subpackage, Test};
 pub use condition::{ConditionError, evaluate};

@@ -1,9 +1,11 @@
 //! Every configuration of the conformance set, where it lies beside the project.
 
+use std::error::Error;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use melange_config::parse;
+use melange_config::{BumpRequest, Fetch, bump, parse};
 use spanned_yaml::{Document, Node, NodePath, Value};
 
 /// Unpacks the configurations; nothing where they are missing.
@@ -80,7 +82,7 @@ fn configurations_are_kept_and_one_changed_value_changes_its_lines_alone() {
         let mut values = Vec::new();
         scalars(document.root(), &NodePath::root(), &mut values);
         // Some values of each, others in the next one.
-        for (path, node) in values.iter().skip(number % 29).step_by(29) {
+        for (path, node) in values.iter().skip(number % 61).step_by(61) {
             let mut edited = document.clone();
             let lines = text[node.span.start..node.span.end]
                 .trim_end()
@@ -104,7 +106,7 @@ fn configurations_are_kept_and_one_changed_value_changes_its_lines_alone() {
             );
         }
         let mut same = document.clone();
-        for (path, node) in values.iter().skip(number % 31).step_by(31) {
+        for (path, node) in values.iter().skip(number % 67).step_by(67) {
             // What is written as it would be written anew stays so.
             if let Some(value) = node.as_str().filter(|value| !value.contains('\n')) {
                 same.set(path, value)
@@ -114,4 +116,57 @@ fn configurations_are_kept_and_one_changed_value_changes_its_lines_alone() {
     }
     eprintln!("{edits} values changed, {refused} could not be changed alone");
     assert!(refused * 1000 < edits, "{refused} of {edits} refused");
+}
+
+struct Zeros;
+
+impl Fetch for Zeros {
+    fn open(&mut self, _: &str) -> Result<Box<dyn Read + '_>, Box<dyn Error + Send + Sync>> {
+        Ok(Box::new(&[0_u8; 16][..]))
+    }
+}
+
+#[test]
+fn bumping_changes_the_lines_of_version_epoch_checksums_and_commits_alone() {
+    let Some((_directory, files)) = corpus() else {
+        return;
+    };
+    let request = BumpRequest {
+        version: "12345.6".to_owned(),
+        expected_commit: Some("0123456789abcdef0123456789abcdef01234567".to_owned()),
+        arch: "x86_64".parse().expect("known"),
+    };
+    let keys = [
+        "version:",
+        "epoch:",
+        "expected-sha256:",
+        "expected-sha512:",
+        "expected-commit:",
+    ];
+    for file in &files {
+        let text = std::fs::read_to_string(file).expect("readable");
+        let name = file.display();
+        let bumped =
+            bump(&text, "a.yaml", &request, &mut Zeros).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let in_variables = bumped
+            .changes
+            .iter()
+            .any(|change| change.path.starts_with("vars."));
+        let (old, new): (Vec<_>, Vec<_>) = (text.lines().collect(), bumped.text.lines().collect());
+        assert_eq!(old.len(), new.len(), "{name}");
+        let lines = old.iter().zip(&new).filter(|(old, new)| old != new);
+        let odd: Vec<_> = lines
+            .filter(|(old, _)| !keys.iter().any(|key| old.contains(key)))
+            .collect();
+        assert!(
+            odd.is_empty() || in_variables && odd.len() == 1,
+            "{name}: {odd:?}"
+        );
+        let parsed =
+            parse(&bumped.text, "a.yaml").unwrap_or_else(|error| panic!("{name}: {}", error.render()));
+        assert_eq!(
+            (parsed.package.version.as_str(), parsed.package.epoch),
+            ("12345.6", 0)
+        );
+    }
 }
