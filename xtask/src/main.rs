@@ -1,5 +1,6 @@
 //! Development commands of the workspace: `cargo xtask COMMAND`.
 
+mod bench;
 mod conformance;
 mod lint;
 mod package;
@@ -17,6 +18,7 @@ usage: cargo xtask COMMAND
 
   quickstart [DIR]   key, local repository, package, image, container: the whole way (DIR: ./quickstart)
   test [NAME]        every test: unit, documentation, end to end; or those whose name contains NAME
+  bench [APKO]       the benches as ratios to gzip -d and sha256sum, and show-packages against another apko
   lint               formatting, clippy and documentation without warnings, dependencies
   conformance        the conformance sets against conformance.toml, where they lie beside the project
 
@@ -34,6 +36,8 @@ fn main() -> ExitCode {
         ["quickstart", directory] if !directory.starts_with('-') => quickstart::command(Path::new(directory)),
         ["test"] => tests::command(""),
         ["test", name] if !name.starts_with('-') => tests::command(name),
+        ["bench"] => bench::command(None),
+        ["bench", peer] if !peer.starts_with('-') => bench::command(Some(Path::new(peer))),
         ["lint"] => lint::command(),
         ["conformance"] => conformance::command(),
         _ => {
