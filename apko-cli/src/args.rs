@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::{clean, diff, dot, erofs, lock, rootfs, show_packages, why};
+use crate::{clean, diff, dot, erofs, lock, rootfs, show_config, show_packages, why};
 
 /// Builds OCI images out of apk packages.
 ///
@@ -49,8 +49,11 @@ pub(crate) enum Command {
     #[command(after_help = lock::EXAMPLES)]
     Lock(lock::Lock),
     /// Shows a configuration with everything it includes
-    #[command(after_help = "Example:\n  apko show-config web.yaml")]
-    ShowConfig(ShowConfig),
+    #[command(after_help = show_config::EXAMPLES)]
+    ShowConfig(show_config::ShowConfig),
+    /// Prints the JSON schema of image configurations
+    #[command(after_help = show_config::SCHEMA_EXAMPLES)]
+    Schema,
     /// Shows the packages that a configuration installs, in the order of installation
     #[command(after_help = show_packages::FORMATS)]
     ShowPackages(show_packages::ShowPackages),
@@ -199,14 +202,6 @@ pub(crate) struct Build {
     /// Whether to look up the version control's URL
     #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
     pub(crate) vcs: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ShowConfig {
-    /// The image configuration
-    pub(crate) config: PathBuf,
-    #[command(flatten)]
-    pub(crate) sources: Sources,
 }
 
 #[derive(Debug, Args)]

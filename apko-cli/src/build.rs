@@ -1,6 +1,6 @@
 //! `apko build`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 use std::{env, fs};
 
@@ -13,8 +13,8 @@ use cli_support::{Steps, size};
 use oci_image::{Tag, Timestamp};
 use tempfile::TempDir;
 
-use crate::clean::cache_directory;
 use crate::args::{Build, Limits, Sources};
+use crate::clean::cache_directory;
 use crate::conflict::Places;
 use crate::failure::{Failure, Outcome};
 

@@ -40,7 +40,11 @@ pub(crate) struct Clean {
 /// The cache that is asked for, or else that of the user; `None` where there is no home directory.
 pub(crate) fn cache_directory(asked: Option<&Path>) -> Option<PathBuf> {
     let of_user = || {
-        let variable = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let variable = |name| {
+            env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
         let caches = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
         caches.map(|caches| caches.join("apko"))
     };
@@ -49,8 +53,9 @@ pub(crate) fn cache_directory(asked: Option<&Path>) -> Option<PathBuf> {
 
 pub(crate) fn clean(arguments: &Clean) -> Outcome {
     let directory = cache_directory(arguments.cache_dir.as_deref());
-    let directory = directory
-        .ok_or_else(|| Failure::usage("there is no home directory: say where the cache is with --cache-dir"))?;
+    let directory = directory.ok_or_else(|| {
+        Failure::usage("there is no home directory: say where the cache is with --cache-dir")
+    })?;
     let what = What {
         older_than: arguments.older_than,
         max_size: arguments.max_size,

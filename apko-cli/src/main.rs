@@ -3,14 +3,15 @@
 mod args;
 mod build;
 mod clean;
-mod diff;
 mod conflict;
+mod diff;
 mod dot;
 mod erofs;
 mod failure;
 mod lock;
 mod questions;
 mod rootfs;
+mod show_config;
 mod show_packages;
 mod why;
 
@@ -52,10 +53,11 @@ fn run(cli: Cli) -> Outcome {
         Command::BuildMinirootfs(arguments) => rootfs::minirootfs(&arguments, &steps),
         Command::BuildCpio(arguments) => rootfs::cpio(&arguments, &steps),
         Command::Lock(arguments) => lock::lock(&arguments, &steps),
-        Command::ShowConfig(arguments) => questions::show_config(&arguments),
+        Command::ShowConfig(arguments) => show_config::show_config(&arguments),
         Command::ShowPackages(arguments) => show_packages::show_packages(&arguments, &steps),
         Command::Dot(arguments) => dot::dot(&arguments, &steps),
         Command::Diff(arguments) => diff::diff(&arguments),
+        Command::Schema => show_config::schema(),
         Command::Erofs(arguments) => erofs::erofs(&arguments, &steps),
         Command::Why(question) => why::why(&question, &steps),
         Command::WhyNot(question) => why::why_not(&question, &steps),

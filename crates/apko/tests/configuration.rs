@@ -56,13 +56,18 @@ fn values_that_contradict_each_other_are_refused() {
             "`a`",
         ),
         ("{contents: {baseimage: {image: x}}, cmd: y}", "`cmd`"),
+        (
+            "accounts: {users: [{username: a, uid: 5},\n {username: a, uid: 6}]}",
+            "line 2, column 13",
+        ),
+        ("accounts: {groups: [{groupname: g}, {groupname: g}]}", "`g`"),
     ];
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.yaml");
     for (source, culprit) in rows {
         fs::write(&path, source).unwrap();
         let error = load(&path, &[]).unwrap_err();
-        assert!(matches!(error, ConfigError::Invalid { .. }), "{source}: {error}");
+        assert!(matches!(error, ConfigError::Yaml { .. }), "{source}: {error}");
         assert!(error.to_string().contains(culprit), "{source}: {error}");
     }
 }
@@ -150,4 +155,36 @@ certificates: {additional: [{name: c, content: x}], providers: [p]}
 "#;
     let configuration = parse(source).unwrap();
     assert_eq!(parse(&configuration.to_yaml()).unwrap(), configuration);
+}
+
+#[test]
+fn each_value_is_traced_to_where_it_was_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let base =
+        "contents:\n  packages: [musl]\nenvironment:\n  A: base\n  B: base\ncmd: base\nvcs-url: base\n";
+    let own = "include: base.yaml\ncontents:\n  packages:\n    - busybox\nenvironment: {A: own}\ncmd: own\n";
+    fs::write(path("base.yaml"), base).unwrap();
+    fs::write(path("own.yaml"), own).unwrap();
+    let loaded = load(&path("own.yaml"), &[directory.path().to_owned()]).unwrap();
+    let origins: Vec<(String, String, String, u32)> = loaded
+        .origins()
+        .into_iter()
+        .map(|origin| {
+            let file = origin.file.file_name().unwrap().to_string_lossy().into_owned();
+            (origin.key, origin.value, file, origin.line)
+        })
+        .collect();
+    let row =
+        |key: &str, value: &str, file: &str, line| (key.to_owned(), value.to_owned(), file.to_owned(), line);
+    let wanted = [
+        row("contents.packages[0]", "musl", "base.yaml", 2),
+        row("contents.packages[1]", "busybox", "own.yaml", 4),
+        row("cmd", "own", "own.yaml", 6),
+        row("environment.A", "own", "own.yaml", 5),
+        row("environment.B", "base", "base.yaml", 5),
+        row("include", "base.yaml", "own.yaml", 1),
+    ];
+    assert_eq!(origins, wanted);
+    assert_eq!(loaded.configuration.contents.packages, ["musl", "busybox"]);
 }

@@ -6,6 +6,7 @@ use std::{fs, io};
 use sha2::{Digest, Sha256};
 use spanned_yaml::Diagnostic;
 
+use super::explain::place_of;
 use super::{ImageConfiguration, Invalid, parse};
 
 /// Why a configuration could not be had.
@@ -52,6 +53,8 @@ pub struct Loaded {
     pub configuration: ImageConfiguration,
     /// The files it was read from, the one given first.
     pub files: Vec<PathBuf>,
+    /// Their contents.
+    pub texts: Vec<String>,
     /// The SHA-256 over the files' contents in the order read, which lock files record.
     pub checksum: [u8; 32],
     /// Where files that the configuration names are looked for, if not in the working directory.
@@ -63,6 +66,7 @@ pub struct Loaded {
 pub fn load(path: &Path, include_paths: &[PathBuf]) -> Result<Loaded, ConfigError> {
     let mut hasher = Sha256::new();
     let mut files = Vec::new();
+    let mut texts = Vec::new();
     let mut layers = Vec::new();
     let mut next = Some(path.to_owned());
     while let Some(wanted) = next {
@@ -79,8 +83,9 @@ pub fn load(path: &Path, include_paths: &[PathBuf]) -> Result<Loaded, ConfigErro
         let layer = parse(&text).map_err(|diagnostic| ConfigError::Yaml {
             path: found.clone(),
             diagnostic: Box::new(diagnostic),
-            source_text: text,
+            source_text: text.clone(),
         })?;
+        texts.push(text);
         next = (!layer.include.is_empty()).then(|| PathBuf::from(&layer.include));
         files.push(found);
         layers.push(layer);
@@ -90,13 +95,22 @@ pub fn load(path: &Path, include_paths: &[PathBuf]) -> Result<Loaded, ConfigErro
         .rev()
         .reduce(|base, own| own.over(base))
         .unwrap_or_default();
-    let configuration = merged.validated().map_err(|invalid| ConfigError::Invalid {
-        path: path.to_owned(),
-        invalid,
-    })?;
+    let invalid = |invalid: Invalid| match place_of(&invalid, &files, &texts) {
+        Some((path, text, span)) => ConfigError::Yaml {
+            path: path.clone(),
+            diagnostic: Box::new(Diagnostic::new(invalid.to_string()).at(span)),
+            source_text: text.clone(),
+        },
+        None => ConfigError::Invalid {
+            path: path.to_owned(),
+            invalid,
+        },
+    };
+    let configuration = merged.validated().map_err(invalid)?;
     Ok(Loaded {
         configuration,
         files,
+        texts,
         checksum: hasher.finalize().into(),
         include_paths: include_paths.to_vec(),
     })

@@ -1,5 +1,6 @@
 //! The image configuration, as its YAML has it.
 
+mod explain;
 mod load;
 mod merge;
 mod parse;
@@ -11,10 +12,14 @@ use std::collections::BTreeMap;
 use apk_types::Arch;
 use serde::{Serialize, Serializer};
 
+pub use explain::Origin;
 pub(crate) use load::resolve_path;
 pub use load::{ConfigError, Loaded, load};
 pub use parse::parse;
 pub use validate::Invalid;
+
+/// The JSON schema of configuration files.
+pub const SCHEMA: &str = include_str!("../../schema/apko.schema.json");
 
 /// What an image is made of and how it runs.
 ///

@@ -32,12 +32,32 @@ pub enum Invalid {
     PathType { path: String, kind: String },
 }
 
+impl Invalid {
+    /// What the culprit's key begins and ends with, and its value where that tells it from others.
+    pub(super) fn place(&self) -> Option<(&'static str, &'static str, Option<&str>)> {
+        Some(match self {
+            Self::Format(_) | Self::ErofsLayers => ("format", "", None),
+            Self::LayeringStrategy(_) => ("layering.strategy", "", None),
+            Self::LayeringBudget => ("layering", "", None),
+            Self::WithBaseImage(key) => (key, "", None),
+            Self::PathType { path, .. } => ("paths", ".path", Some(path)),
+            Self::Duplicate { what, name } => match *what {
+                "users" => ("accounts.users", ".username", Some(name)),
+                "groups" => ("accounts.groups", ".groupname", Some(name)),
+                _ => ("contents.runtime_keyring", ".name", Some(name)),
+            },
+            Self::FileName { name, .. } | Self::NoContent { name, .. } => ("", ".name", Some(name)),
+        })
+    }
+}
+
 impl ImageConfiguration {
     /// Tests the values against each other and fills in the home directories that are not given.
     pub(super) fn validated(mut self) -> Result<Self, Invalid> {
         self.check_base_image()?;
         self.check_format()?;
         self.check_names()?;
+        self.check_accounts()?;
         for user in &mut self.accounts.users {
             if user.home.is_empty() {
                 user.home = format!("/home/{}", user.name);
@@ -114,6 +134,19 @@ impl ImageConfiguration {
             "erofs" => Ok(()),
             other => Err(Invalid::Format(other.to_owned())),
         }
+    }
+
+    fn check_accounts(&self) -> Result<(), Invalid> {
+        let users = self.accounts.users.iter().map(|user| ("users", &user.name));
+        let groups = self.accounts.groups.iter().map(|group| ("groups", &group.name));
+        let mut seen = BTreeSet::new();
+        for (what, name) in users.chain(groups) {
+            if !seen.insert((what, name)) {
+                let name = name.clone();
+                return Err(Invalid::Duplicate { what, name });
+            }
+        }
+        Ok(())
     }
 
     fn check_names(&self) -> Result<(), Invalid> {
