@@ -26,4 +26,4 @@ mod archive;
 mod text;
 
 pub use archive::{Index, IndexError, add_signature, record, sign, unsigned};
-pub use text::{Layout, LineError, WriteError, parse, write, write_as};
+pub use text::{Layout, LineError, MAX_PACKAGES, WriteError, parse, write, write_as};

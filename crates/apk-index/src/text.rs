@@ -28,25 +28,35 @@ pub struct WriteError {
     pub field: char,
 }
 
+/// How many packages an index may have at most; the largest of the field have some 100,000.
+pub const MAX_PACKAGES: usize = 1 << 20;
+
 /// Reads the text of an index (or the package fields of an installed database).
 ///
 /// As the Go apko has it, unknown fields and blocks without a name are skipped, and a checksum of an unknown kind
 /// counts as none; a line that is not `X:value` and a number that is none are errors. The last block needs no empty line.
+///
+/// More than [`MAX_PACKAGES`] are an error too. The records take at most 300 times the bytes of the text, whatever is in
+/// it; those of a real index take about twice as many.
 pub fn parse(text: &str) -> Result<Vec<PackageRecord>, LineError> {
-    // Not one too many: an index stays in memory, and a record is large.
+    // Not one too many: an index stays in memory, and a record is large. The shortest real ones have over 64 bytes.
     let names = memmem::find_iter(text.as_bytes(), b"\nP:").count() + usize::from(text.starts_with("P:"));
-    let mut packages = Vec::with_capacity(names);
+    let mut packages = Vec::with_capacity(names.min(text.len() / 64));
     let mut record = PackageRecord::default();
     for (index, line) in lines(text).enumerate() {
-        if line.is_empty() {
-            finish(&mut record, &mut packages);
-        } else {
-            field(line, &mut record).map_err(|reason| LineError {
-                line: index + 1,
-                reason,
-                text: line.chars().take(80).collect(),
-            })?;
-        }
+        let read = match line.is_empty() {
+            true => {
+                finish(&mut record, &mut packages);
+                Ok(())
+            }
+            false if packages.len() == MAX_PACKAGES => Err("more packages than the limit of 1048576"),
+            false => field(line, &mut record),
+        };
+        read.map_err(|reason| LineError {
+            line: index + 1,
+            reason,
+            text: line.chars().take(80).collect(),
+        })?;
     }
     finish(&mut record, &mut packages);
     Ok(packages)

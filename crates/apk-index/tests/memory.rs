@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use apk_index::{Index, parse, write};
+use apk_index::{Index, MAX_PACKAGES, parse, write};
 use apk_types::{Checksum, Dependency, PackageRecord};
 
 /// The most bytes a parsed index takes for each byte of its text.
@@ -57,4 +57,34 @@ fn the_parsed_index_of_alpine_takes_less_than_three_times_its_text() {
     };
     let index = Index::open_unverified(&archive, Index::MAX_SIZE).unwrap();
     assert!(bytes_of_parsed(&write(&index.packages).unwrap()) < MOST);
+}
+
+#[test]
+fn a_hostile_text_takes_at_most_the_stated_multiple() {
+    for piece in [
+        "P:a\n\n",
+        "\nP:",
+        "P:\n",
+        "P:a\nD:a a a a a a a a a a a a a a a a\n",
+        "p:! ! !\n",
+        "\n",
+    ] {
+        let text = piece.repeat(50_000);
+        let allocated = allocation_counter::measure(|| drop(parse(&text)));
+        let factor = allocated.bytes_max as f64 / text.len() as f64;
+        assert!(factor < 300.0, "{piece:?}: {factor}");
+    }
+}
+
+#[test]
+fn there_is_a_limit_to_the_number_of_packages() {
+    let text = "P:a\n\n".repeat(MAX_PACKAGES);
+    assert_eq!(parse(&text).unwrap().len(), MAX_PACKAGES);
+    let error = parse(&format!("{text}P:b\n")).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("more packages than the limit of 1048576"),
+        "{error}"
+    );
 }

@@ -5,6 +5,7 @@ use std::io;
 use apk_types::Checksum;
 use tarball::ReadError;
 
+use crate::split::{CONTROL, DATA, SIGNATURE};
 use crate::{PkgInfoError, SignatureError};
 
 /// A package that could not be read or is not what it should be.
@@ -34,7 +35,10 @@ pub enum Problem {
     Corrupt { section: &'static str },
     #[error("the {section} is followed by {bytes} bytes that do not belong to the package")]
     TrailingGarbage { section: &'static str, bytes: usize },
-    #[error("the {section} inflates to more than the limit of {limit} bytes")]
+    #[error(
+        "the {section} inflates to more than the limit of {limit} bytes{}",
+        flag(section)
+    )]
     TooLarge { section: &'static str, limit: u64 },
     #[error("there is not enough memory to inflate the {section}")]
     OutOfMemory { section: &'static str },
@@ -84,6 +88,16 @@ impl From<Problem> for io::Error {
             Problem::Io(error) => error,
             problem => Self::new(io::ErrorKind::InvalidData, problem),
         }
+    }
+}
+
+/// The option of apko that raises the limit of a section.
+fn flag(section: &str) -> &'static str {
+    match section {
+        SIGNATURE | CONTROL => " (apko: --max-apk-control-size)",
+        DATA => " (apko: --max-apk-data-size)",
+        "index" => " (apko: --max-apkindex-decompressed-size)",
+        _ => "",
     }
 }
 

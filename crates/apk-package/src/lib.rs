@@ -10,6 +10,11 @@
 //! [`Keyring`] make and verify signatures. The crate does no I/O of its own, lays nothing down on disk, and
 //! resolves no symbolic links: what a path means in a tree is for the tree to say.
 //!
+//! What is read is never trusted to be small. [`Limits`] bound what each section inflates to, and nothing is allocated
+//! ahead of what was inflated but for the size that the last gzip member states, up to 1032 times the section, which is
+//! what deflate can make of it. [`open`] holds the file and what it inflates to; the readers hold 64 KiB, the control
+//! section and the paths of the members.
+//!
 //! RSA is RustCrypto's `rsa`: it alone makes keys, signs over SHA-1 and needs no C compiler, while verification
 //! is never the slow part of reading a package; `ring` can neither make RSA keys nor sign over SHA-1.
 //!

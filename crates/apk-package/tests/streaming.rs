@@ -267,7 +267,7 @@ fn limits_hold_with_their_number() {
         let message = result.unwrap_err().to_string();
         assert_eq!(
             message,
-            "package `p`: the data section inflates to more than the limit of 50000 bytes"
+            "package `p`: the data section inflates to more than the limit of 50000 bytes (apko: --max-apk-data-size)"
         );
     }
     let few = Limits {

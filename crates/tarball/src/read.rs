@@ -17,7 +17,8 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// A million members, a mebibyte of metadata a member.
+    /// A million members, a mebibyte of metadata a member. What is read of a member then takes at most 64 times the bytes
+    /// of its metadata, and its header at most as many bytes as in the archive.
     fn default() -> Self {
         Self {
             members: 1 << 20,
