@@ -1,140 +1,320 @@
-//! Entries that are files, made once.
+//! Entries that are made once.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::{self, File, FileTimes};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+use std::{fmt, io};
 
-use crate::{Cache, Key, Kind, PARTIAL, note_use};
+use bytes::Bytes;
 
-/// Why an entry could not be had.
-#[derive(Debug, thiserror::Error)]
-pub enum CacheError<E> {
-    /// It could not be made.
-    #[error(transparent)]
-    Make(E),
-    /// The cache cannot be written or read.
-    #[error("the cache: {}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// What was made is not what is wanted.
-    #[error("the cache: {} is not what it should be although it was made a moment ago", .0.display())]
-    Unverified(PathBuf),
-}
+use crate::directory::Directory;
+use crate::error::{CacheError, Trouble};
+use crate::partial::read;
+use crate::{Cache, Event, Key, Kind, LAYOUT, LOCKS, Lock, PARTIAL, Partial, TAG};
 
-/// A file in the making. It may hold the beginning that a process left which was killed while it made the same entry.
-#[derive(Debug)]
-pub struct Partial {
-    file: File,
-    path: PathBuf,
-}
-
-impl Partial {
-    /// Where it is for now.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The file, its position at its end.
-    pub fn file(&mut self) -> &mut File {
-        &mut self.file
-    }
-
-    /// The length in bytes of what is there.
-    ///
-    /// # Errors
-    /// When the system cannot tell.
-    pub fn length(&self) -> io::Result<u64> {
-        self.file.metadata().map(|metadata| metadata.len())
-    }
-
-    /// Throws away what is there.
-    ///
-    /// # Errors
-    /// When the file cannot be changed.
-    pub fn restart(&mut self) -> io::Result<()> {
-        use std::io::Seek as _;
-        self.file.set_len(0)?;
-        self.file.rewind()
-    }
-}
-
-impl Write for Partial {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
+/// How old the note of an entry's last use may become.
+const USE_RESOLUTION: Duration = Duration::from_secs(600);
 
 impl Cache {
-    /// Gives an entry. `read` reads and verifies the file, `None` if it is not there or not what it should be; `make` makes
+    /// Gives the bytes of an entry and what `verify` makes of them. If it is not there, or does not verify, `make` makes
     /// it. Of all processes that want an entry at the same time, one makes it.
     ///
-    /// When `make` fails, what it wrote stays for the next one to go on with; it is removed when it is old. An entry that
-    /// does not verify is removed and made again, once.
+    /// When `make` fails, what it wrote stays for the next one to go on with. If what was made upon such a beginning
+    /// does not verify, `make` is called once more with nothing there. A cache that cannot be written gives out what
+    /// it has, and what was made without keeping it.
     ///
     /// # Errors
-    /// The error of `make`, and when the cache cannot be written. An entry that is there is given out of a cache that cannot
-    /// be written too.
+    /// The error of `make`, that of `verify` on what was made, and when the file could not be written.
+    pub fn fetch<T, E: fmt::Display>(
+        &self,
+        kind: Kind,
+        key: &Key,
+        verify: impl Fn(&Bytes) -> Result<T, E>,
+        mut make: impl FnMut(&mut Partial) -> Result<(), E>,
+    ) -> Result<(Bytes, T), CacheError<E>> {
+        if let Some(found) = self.find(kind, key, &verify) {
+            return Ok(found);
+        }
+        let lock = self.lock_or_nothing(kind, key)?;
+        let mut partial = match &lock {
+            Some(_) => {
+                // Another process may have made it while this one waited.
+                if let Some(found) = self.find(kind, key, &verify) {
+                    return Ok(found);
+                }
+                self.partial(kind, key)?
+            }
+            None => Partial::unnamed().map_err(|source| Trouble::new(self.root(), source))?,
+        };
+        loop {
+            let io = |partial: &Partial, source| Trouble::new(partial.path(), source);
+            let goes_on = partial.length().map_err(|error| io(&partial, error))? > 0;
+            let made = make(&mut partial);
+            partial.after(made)?;
+            let bytes = partial.bytes().map_err(|error| io(&partial, error))?;
+            match verify(&bytes) {
+                Ok(value) => {
+                    if let Err(trouble) = self.publish(kind, key, partial) {
+                        self.not_kept(&trouble);
+                    }
+                    return Ok((bytes, value));
+                }
+                Err(error) => {
+                    partial.restart().map_err(|error| io(&partial, error))?;
+                    if !goes_on {
+                        return Err(CacheError::Make(error));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The bytes of an entry and what `verify` makes of them; `None` if it is not there. One that does not verify is
+    /// removed.
+    pub fn find<T, E: fmt::Display>(
+        &self,
+        kind: Kind,
+        key: &Key,
+        verify: impl Fn(&Bytes) -> Result<T, E>,
+    ) -> Option<(Bytes, T)> {
+        let file = self.open(kind, key)?;
+        let verified = match read(&file) {
+            Ok(bytes) => match verify(&bytes) {
+                Ok(value) => Ok((bytes, value)),
+                Err(error) => Err(error.to_string()),
+            },
+            Err(error) => Err(error.to_string()),
+        };
+        match verified {
+            Ok(found) => {
+                note_use(&file);
+                Some(found)
+            }
+            Err(reason) => {
+                self.damaged(kind, key, &file, Some(&reason));
+                None
+            }
+        }
+    }
+
+    /// Gives an entry that is read as a file. `read` opens and verifies it, `None` if it is not what it should be; `make`
+    /// makes it. Of all processes that want an entry at the same time, one makes it.
+    ///
+    /// When `make` fails, what it wrote stays for the next one to go on with; it is removed when it is old. If what was
+    /// made upon such a beginning does not verify, `make` is called once more with nothing there.
+    ///
+    /// # Errors
+    /// The error of `make`, and when the cache cannot be written. An entry that is there is given out of a cache that
+    /// cannot be written too.
     pub fn file<T, E>(
         &self,
         kind: Kind,
         key: &Key,
         read: impl Fn(&Path) -> Option<T>,
-        make: impl FnOnce(&mut Partial) -> Result<(), E>,
+        mut make: impl FnMut(&mut Partial) -> Result<(), E>,
     ) -> Result<T, CacheError<E>> {
         let path = self.path(kind, key);
-        let read_and_note = || read(&path).inspect(|_| note_use(&path));
-        if let Some(entry) = read_and_note() {
-            return Ok(entry);
-        }
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |source| CacheError::Io { path, source }
+        let find = || {
+            let file = self.open(kind, key)?;
+            let entry = read(&path);
+            match entry {
+                Some(_) => note_use(&file),
+                None => self.damaged(kind, key, &file, None),
+            }
+            entry
         };
-        let _lock = self.lock(kind, key).map_err(failed(self.root()))?;
-        // Another process may have made it while this one waited.
-        if let Some(entry) = read_and_note() {
+        if let Some(entry) = find() {
             return Ok(entry);
         }
-        let mut partial = self.partial(kind, key).map_err(failed(self.root()))?;
-        make(&mut partial).map_err(CacheError::Make)?;
-        self.publish(kind, partial, &path).map_err(failed(&path))?;
-        match read(&path) {
-            Some(entry) => Ok(entry),
-            None => {
-                self.remove(kind, key);
-                Err(CacheError::Unverified(path))
+        let _lock = self.lock_entry(kind, key)?;
+        if let Some(entry) = find() {
+            return Ok(entry);
+        }
+        loop {
+            let mut partial = self.partial(kind, key)?;
+            let length = partial.length();
+            let goes_on = length.map_err(|source| Trouble::new(partial.path(), source))? > 0;
+            let made = make(&mut partial);
+            partial.after(made)?;
+            self.publish(kind, key, partial)?;
+            match read(&path) {
+                Some(entry) => return Ok(entry),
+                None => self.remove(kind, key),
+            }
+            if !goes_on {
+                return Err(CacheError::Unverified(path));
             }
         }
     }
 
-    /// The file in which an entry is made, as an earlier process left it.
-    pub(crate) fn partial(&self, kind: Kind, key: &Key) -> io::Result<Partial> {
-        use std::io::Seek as _;
-        let path = self.prepare(PARTIAL)?.join(format!("{}-{key}", kind.name()));
-        let mut options = File::options();
-        options.read(true).write(true).create(true).truncate(false);
-        let mut file = options.open(&path)?;
-        file.seek(io::SeekFrom::End(0))?;
-        Ok(Partial { file, path })
+    /// A small content that [`Cache::put`] has put there; `None` if there is none, or if it is not what was put.
+    pub fn get(&self, kind: Kind, key: &Key) -> Option<Bytes> {
+        let verify = |bytes: &Bytes| match bytes.split_first_chunk::<32>() {
+            Some((hash, content)) if blake3::hash(content) == *hash => Ok(()),
+            _ => Err("it is not what was put there"),
+        };
+        let (bytes, ()) = self.find(kind, key, verify)?;
+        Some(bytes.slice(32..))
     }
 
-    pub(crate) fn publish(&self, kind: Kind, partial: Partial, path: &Path) -> io::Result<()> {
-        let directory = self.directory_of(path)?;
-        if kind.is_durable() {
-            partial.file.sync_all()?;
+    /// Puts a small content into the cache, in place of what is there.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put(&self, kind: Kind, key: &Key, content: &[u8]) -> io::Result<()> {
+        let _lock = self.lock_entry(kind, key)?;
+        Ok(self.write(kind, key, content)?)
+    }
+
+    /// Writes a small content under a lock that is held already.
+    pub(crate) fn write(&self, kind: Kind, key: &Key, content: &[u8]) -> Result<(), Trouble> {
+        use std::io::Write as _;
+        let mut partial = self.partial(kind, key)?;
+        let written = partial
+            .restart()
+            .and_then(|()| partial.write_all(blake3::hash(content).as_bytes()))
+            .and_then(|()| partial.write_all(content));
+        if let Err(source) = written {
+            let _ = partial.restart();
+            return Err(Trouble::new(partial.path(), source));
         }
-        fs::rename(&partial.path, path)?;
-        match kind.is_durable() {
-            true => File::open(directory)?.sync_all(),
-            false => Ok(()),
+        self.publish(kind, key, partial)
+    }
+
+    /// Takes a complete file over as an entry, in place of what is there: by a hard link where both are on one file
+    /// system, else by a copy. A file that has both names must not be changed any more.
+    ///
+    /// # Errors
+    /// When it cannot be linked or copied.
+    pub fn adopt(&self, kind: Kind, key: &Key, file: &Path) -> io::Result<()> {
+        let _lock = self.lock_entry(kind, key)?;
+        let partial = self.partial(kind, key)?;
+        fs::remove_file(partial.path())?;
+        if fs::hard_link(file, partial.path()).is_err() {
+            fs::copy(file, partial.path())?;
+        }
+        Ok(self.publish(kind, key, partial)?)
+    }
+
+    /// Forgets an entry.
+    pub fn remove(&self, kind: Kind, key: &Key) {
+        // What cannot be removed will be found wrong again.
+        if let Ok(Some(directory)) = self.directory_of(kind, key) {
+            let _ = directory.remove(key.as_str());
         }
     }
+
+    /// Waits until this process alone works on an entry, and holds others off until the lock is dropped.
+    ///
+    /// # Errors
+    /// When the file of the lock cannot be made or locked.
+    pub fn lock(&self, kind: Kind, key: &Key) -> io::Result<Lock> {
+        Ok(self.lock_entry(kind, key)?)
+    }
+
+    pub(crate) fn lock_entry(&self, kind: Kind, key: &Key) -> Result<Lock, Trouble> {
+        let name = format!("{}-{key}", kind.name());
+        let directory = self.prepare(&[LOCKS])?;
+        let path = directory.path_of(&name);
+        Lock::take(directory, name, || {
+            self.listener.tell(Event::Waiting { path: &path });
+        })
+    }
+
+    /// The same; nothing in a cache that may be read, but not written.
+    pub(crate) fn lock_or_nothing(&self, kind: Kind, key: &Key) -> Result<Option<Lock>, Trouble> {
+        match self.lock_entry(kind, key) {
+            Err(trouble) if trouble.is_read_only() => {
+                self.not_kept(&trouble);
+                Ok(None)
+            }
+            locked => locked.map(Some),
+        }
+    }
+
+    /// Opens an entry, whatever it holds; `None` too if something else than a file is in its place.
+    fn open(&self, kind: Kind, key: &Key) -> Option<File> {
+        // What cannot be read is as good as not there. It will be replaced, or the reason why not be told.
+        self.directory_of(kind, key).ok()??.file(key.as_str()).ok()?
+    }
+
+    fn damaged(&self, kind: Kind, key: &Key, file: &File, reason: Option<&str>) {
+        let path = self.path(kind, key);
+        self.listener.tell(Event::Damaged { path: &path, reason });
+        // Somebody may have replaced it in the meantime.
+        if let Ok(Some(directory)) = self.directory_of(kind, key)
+            && directory.has(key.as_str(), file).is_ok_and(|has| has)
+        {
+            let _ = directory.remove(key.as_str());
+        }
+    }
+
+    pub(crate) fn not_kept(&self, Trouble { path, source }: &Trouble) {
+        let reason = &source.to_string();
+        self.listener.tell(Event::NotKept { path, reason });
+    }
+
+    /// The file in which an entry is made, as an earlier process left it.
+    fn partial(&self, kind: Kind, key: &Key) -> Result<Partial, Trouble> {
+        Partial::open(self.prepare(&[PARTIAL])?, format!("{}-{key}", kind.name()))
+    }
+
+    fn publish(&self, kind: Kind, key: &Key, partial: Partial) -> Result<(), Trouble> {
+        let size = partial.length().unwrap_or_default();
+        let directory = self.prepare(&[kind.name(), key.prefix()])?;
+        partial.publish(&directory, key.as_str(), kind.is_durable())?;
+        self.added(size);
+        Ok(())
+    }
+
+    /// The directory in which an entry is, `None` if it is not there.
+    fn directory_of(&self, kind: Kind, key: &Key) -> Result<Option<Directory>, Trouble> {
+        self.descend(&[kind.name(), key.prefix()])
+    }
+
+    /// Opens a directory of the layout, `None` if it is not there.
+    pub(crate) fn descend(&self, names: &[&str]) -> Result<Option<Directory>, Trouble> {
+        let mut directory = Directory::open(self.root())?;
+        for name in [LAYOUT].iter().chain(names) {
+            directory = match directory {
+                Some(directory) => directory.sub(name)?,
+                None => return Ok(None),
+            };
+        }
+        Ok(directory)
+    }
+
+    /// Makes one of the directories of the layout, and marks the cache as one.
+    fn prepare(&self, names: &[&str]) -> Result<Directory, Trouble> {
+        let root = Directory::make(self.root())?;
+        if root.sub(LAYOUT)?.is_none() {
+            let tag = self.root().join(TAG.0);
+            fs::write(&tag, TAG.1).map_err(|source| Trouble::new(&tag, source))?;
+        }
+        let mut directory = root.make_sub(LAYOUT)?;
+        for name in names {
+            directory = directory.make_sub(name)?;
+        }
+        Ok(directory)
+    }
+
+    /// Where an entry is, if it is there.
+    pub fn path(&self, kind: Kind, key: &Key) -> PathBuf {
+        let directory = self.root().join(LAYOUT).join(kind.name());
+        directory.join(key.prefix()).join(key.as_str())
+    }
+}
+
+/// Notes that an entry was used now, in its access time. Reading alone does not change that on every file system.
+fn note_use(file: &File) {
+    let note = || -> io::Result<()> {
+        let used = file.metadata()?.accessed()?;
+        let now = SystemTime::now();
+        if now.duration_since(used).is_ok_and(|age| age < USE_RESOLUTION) {
+            return Ok(());
+        }
+        file.set_times(FileTimes::new().set_accessed(now))
+    };
+    // In a cache that cannot be written nothing is evicted either.
+    let _ = note();
 }

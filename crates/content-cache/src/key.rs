@@ -55,6 +55,11 @@ impl Key {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The name of the directory it is in.
+    pub(crate) fn prefix(&self) -> &str {
+        self.0.split_at(2).0
+    }
 }
 
 impl From<[u8; 32]> for Key {
