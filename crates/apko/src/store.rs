@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use apk_package::{Expected, Limits, PackageError};
-use apk_repository::{RepositoryError, checksum, read_package_file};
+use apk_repository::{RepositoryError, checksum};
 use apk_types::{Arch, Checksum, PackageRecord};
 use bytes::Bytes;
 use content_cache::{Cache, CacheError, Key, Kind};
@@ -19,7 +19,7 @@ use tarball::Entry;
 use tempfile::TempDir;
 
 use crate::install::FetchedPackage;
-use crate::resolve::ResolvedPackage;
+use crate::resolve::{Policy, ResolvedPackage};
 
 /// Packages as `package-store` writes them, by the checksum in the index.
 const PACKAGES: Kind = Kind::new("packages");
@@ -49,14 +49,6 @@ pub enum FetchError {
     /// Its repository does not give it.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
-    /// It is not what the index says.
-    #[error("{}: {source}", path.display())]
-    Package {
-        /// The package's file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: PackageError,
-    },
     /// It cannot be kept.
     #[error(transparent)]
     Store(StoreError),
@@ -109,9 +101,10 @@ impl Store {
         &self,
         package: &ResolvedPackage,
         arch: Arch,
-        limits: &Limits,
+        policy: &Policy,
     ) -> Result<FetchedPackage, FetchError> {
         let record = &package.record;
+        let (client, limits) = (&policy.client, &policy.package_limits);
         let checksum = checksum(&package.location, record)?;
         let key = Key::of(&[
             &package_store::VERSION.to_le_bytes(),
@@ -126,14 +119,14 @@ impl Store {
             is_it.then_some(stored)
         };
         let make = |partial: &mut content_cache::Partial| {
-            let (file, bytes) = read_package_file(&package.location, arch, record)?;
+            let (at, bytes) = client.read_package_file(&package.location, arch, record, limits)?;
             let name = identity(record);
             let expected = Expected {
                 size: Some(record.size),
                 ..Expected::checksum(&name, checksum)
             };
             package_store::write(bytes, &expected, limits, partial.path()).map_err(|error| match error {
-                StoreError::Package(source) => FetchError::Package { path: file, source },
+                StoreError::Package(source) => RepositoryError::Package { at, source }.into(),
                 error => FetchError::Store(error),
             })
         };
@@ -148,6 +141,8 @@ impl Store {
                         what: "it is not what was written a moment ago",
                     }),
                 })?;
+        // It is here in the form that is needed.
+        client.forget_package_file(record);
         Ok(FetchedPackage {
             record: contents.info.to_record(contents.control_checksum, contents.size),
             contents,
@@ -172,10 +167,11 @@ impl Store {
         Some((kept.layer, blob))
     }
 
-    /// Keeps a layer whose blob is complete in a file. That it cannot be kept is no error.
-    pub(crate) fn keep_layer(&self, key: &Key, layer: &Layer, blob: &Path) {
+    /// Keeps a layer whose blob is complete in a file; where the blob is then. `None` if it is not kept, which is no error:
+    /// the next build takes longer.
+    pub(crate) fn keep_layer(&self, key: &Key, layer: &Layer, blob: &Path) -> Option<BlobSource> {
         if self.temporary.is_some() {
-            return;
+            return None;
         }
         let keep = || -> io::Result<()> {
             fs::set_permissions(blob, Permissions::from_mode(0o644))?;
@@ -186,8 +182,8 @@ impl Store {
             };
             self.cache.put(LAYERS, key, &serde_json::to_vec(&kept)?)
         };
-        // Without it the next build takes longer.
-        let _ = keep();
+        keep().ok()?;
+        Some(BlobSource::Shared(self.cache.path(BLOBS, key)))
     }
 }
 

@@ -185,17 +185,21 @@ fn write_blob(path: &Path, descriptor: &Descriptor, source: &BlobSource) -> Resu
         return Ok(()); // Several images, or layers of one, may share a blob.
     }
     let write = LayoutError::io("write", path);
+    // Temporary files are private; blobs are as public as the directory they are in.
+    let public = || -> io::Result<u32> { Ok(fs::metadata(parent(path))?.permissions().mode() & FILE_MODE) };
     if let BlobSource::Spool(spool) = source
         && fs::hard_link(spool.as_ref(), path).is_ok()
     {
-        // Temporary files are private; blobs are as public as the directory they are in.
-        return fs::metadata(parent(path))
-            .map(|dir| Permissions::from_mode(dir.permissions().mode() & FILE_MODE))
-            .and_then(|public| fs::set_permissions(path, public))
+        return public()
+            .and_then(|mode| fs::set_permissions(path, Permissions::from_mode(mode)))
             .and_then(|()| File::open(path)?.sync_all())
             .map_err(write);
     }
+    let is_as_public = |shared: &Path| -> io::Result<bool> {
+        Ok(fs::metadata(shared)?.permissions().mode() & FILE_MODE == public()?)
+    };
     if let BlobSource::Shared(shared) = source
+        && is_as_public(shared).unwrap_or(false)
         && fs::hard_link(shared, path).is_ok()
     {
         return Ok(());
@@ -254,6 +258,8 @@ pub struct BaseImage {
     pub config: ImageConfig,
     /// The layers, lowest first, and where their blobs lie.
     pub layers: Vec<(Descriptor, BlobSource)>,
+    /// Points at the manifest, where it was read from one.
+    pub manifest: Option<Descriptor>,
     /// The manifest's annotations.
     pub annotations: BTreeMap<String, String>,
 }
@@ -308,6 +314,7 @@ fn find(
                     let blob = |layer: &Descriptor| BlobSource::File(blobs.join(layer.digest.hex()));
                     return Ok(Some(BaseImage {
                         config,
+                        manifest: Some(entry.clone()),
                         layers: manifest
                             .layers
                             .into_iter()
