@@ -75,8 +75,11 @@ pub(crate) enum Command {
     /// Removes what is cached
     #[command(after_help = clean::EXAMPLES)]
     Clean(clean::Clean),
+    /// Prints a script that makes a shell complete this command
+    #[command(after_help = cli_support::completion_examples("apko"))]
+    Completion(cli_support::Completion),
     /// Shows the version
-    Version(Version),
+    Version(cli_support::Version),
 }
 
 const BUILD_EXAMPLES: &str = "\
@@ -202,11 +205,4 @@ pub(crate) struct Build {
     /// Whether to look up the version control's URL
     #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
     pub(crate) vcs: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Version {
-    /// As JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }

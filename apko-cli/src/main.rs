@@ -9,7 +9,6 @@ mod dot;
 mod erofs;
 mod failure;
 mod lock;
-mod questions;
 mod rootfs;
 mod show_config;
 mod show_packages;
@@ -17,7 +16,7 @@ mod why;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 use cli_support::{EXIT_DONE, EXIT_USAGE, Steps, Verbosity};
 
 use crate::args::{Cli, Command};
@@ -62,6 +61,13 @@ fn run(cli: Cli) -> Outcome {
         Command::Why(question) => why::why(&question, &steps),
         Command::WhyNot(question) => why::why_not(&question, &steps),
         Command::Clean(arguments) => clean::clean(&arguments),
-        Command::Version(arguments) => questions::version(&arguments),
+        Command::Completion(arguments) => printed(cli_support::print_completion(arguments, Cli::command())),
+        Command::Version(arguments) => {
+            printed(cli_support::print_version(arguments, "apko", env!("CARGO_PKG_VERSION")))
+        }
     }
+}
+
+fn printed(outcome: std::io::Result<()>) -> Outcome {
+    outcome.map_err(|error| Failure::work(&error))
 }
