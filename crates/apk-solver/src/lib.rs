@@ -62,8 +62,8 @@ pub use why::{Link, WhyNot};
 impl Universe<'_> {
     /// Chooses the packages for a world, whose entries have no order and count once.
     ///
-    /// By default the choice is the Go apko's. Where that fails, or leaves something unmet, a search follows that
-    /// finds an answer wherever there is one; [`Solution::instead_of`] then says where the Go apko's choice ended.
+    /// By default the choice is the Go apko's. Where that fails, or breaks a `!name`, a search follows that finds an
+    /// answer wherever there is one; [`Solution::instead_of`] then says where the Go apko's choice ended.
     /// `!name` in the world keeps out what has or provides the name. The error is that dead end: which demand
     /// cannot be met, who makes it, and what ruled each of its candidates out; [`Universe::explain`] says more.
     pub fn solve(&self, world: &[Dependency], options: &Options<'_>) -> Result<Solution, SolveError> {
@@ -72,7 +72,11 @@ impl Universe<'_> {
         let greedy = greedy::solve(self, &world, options);
         let dead_end = match &greedy {
             Err(conflict) => Some(conflict.clone()),
-            Ok(solution) => solution.unmet.first().cloned().map(Box::new),
+            // What else it leaves unmet no installation meets, such as with repositories of two releases.
+            Ok(solution) => {
+                let broken = solution.unmet.iter().find(|conflict| conflict.is_exclusion());
+                broken.cloned().map(Box::new)
+            }
         };
         let is_final = match options.strategy {
             Strategy::Auto => dead_end.is_none(),
