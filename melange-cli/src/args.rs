@@ -166,6 +166,9 @@ pub(crate) struct Build {
     /// Writes the linters' findings beside the packages, as lint-NAME-VERSION.json
     #[arg(long)]
     pub(crate) persist_lint_results: bool,
+    /// Says which file each generated dependency comes from
+    #[arg(long)]
+    pub(crate) explain: bool,
     /// Writes how long each step took, one JSON object a line
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,

@@ -179,7 +179,8 @@ fn run(shared: &Shared<'_>, task: &Task) -> Outcome<BuildReport> {
     let name = format!("{}-{}", package.name, package.full_version());
     let mut show = Show::new(shared.steps, shared.interrupts, prefix)
         .with_log(shared.arguments.guest.log_dir.as_deref(), *arch, &name)?
-        .with_trace(shared.trace);
+        .with_trace(shared.trace)
+        .with_reasons(shared.arguments.explain);
     let mut environment = shared
         .arguments
         .guest
@@ -240,8 +241,8 @@ fn request(
             license: arguments.license.clone(),
         }),
         linters: Linters {
-            require: arguments.lint_require.clone().unwrap_or(linters.require),
-            warn: arguments.lint_warn.clone().unwrap_or(linters.warn),
+            require: names(arguments.lint_require.as_deref(), linters.require),
+            warn: names(arguments.lint_warn.as_deref(), linters.warn),
         },
         index: arguments.generate_index,
         strip_origin: arguments.strip_origin_name,
@@ -252,6 +253,13 @@ fn request(
             lint_results: arguments.persist_lint_results,
         },
         ..BuildRequest::new(arch, &arguments.out_dir, env::temp_dir())
+    })
+}
+
+/// The names of a flag, of which an empty one stands for none, or the default.
+fn names(given: Option<&[String]>, default: Vec<String>) -> Vec<String> {
+    given.map_or(default, |names| {
+        names.iter().filter(|name| !name.is_empty()).cloned().collect()
     })
 }
 

@@ -286,6 +286,7 @@ pub(crate) struct Show<'a> {
     package: String,
     log: Option<File>,
     trace: Option<&'a Mutex<File>>,
+    explains: bool,
     start: Instant,
 }
 
@@ -298,6 +299,7 @@ impl<'a> Show<'a> {
             package: String::new(),
             log: None,
             trace: None,
+            explains: false,
             start: Instant::now(),
         }
     }
@@ -316,6 +318,12 @@ impl<'a> Show<'a> {
     /// Also writes how long each step took to a file, one JSON object a line.
     pub(crate) fn with_trace(mut self, trace: Option<&'a Mutex<File>>) -> Self {
         self.trace = trace;
+        self
+    }
+
+    /// Also says why each dependency was found.
+    pub(crate) fn with_reasons(mut self, explains: bool) -> Self {
+        self.explains = explains;
         self
     }
 
@@ -383,6 +391,17 @@ impl<'a> Show<'a> {
             Event::Finding { package, finding } => {
                 let text = format!("{package}: linter {}: {}", finding.linter, finding.message);
                 self.steps.warn(&text);
+            }
+            Event::Analyzed { package, found } if self.explains => {
+                for reason in &found.reasons {
+                    let list = [(&found.runtime, "needs"), (&found.provides, "provides")];
+                    let verb = list.iter().find(|(list, _)| list.contains(&reason.entry));
+                    let verb = verb.map_or("vendors", |(_, verb)| verb);
+                    eprintln!(
+                        "{package} {verb} {}: {} {}",
+                        reason.entry, reason.path, reason.because
+                    );
+                }
             }
             Event::Warning { message } => self.steps.warn(message),
             Event::Kept { path, enter } => {

@@ -5,7 +5,6 @@
 
 use std::io::Write;
 
-use flate2::write::GzEncoder;
 use flate2::{Compression, Crc, Decompress, FlushDecompress, GzBuilder, Status};
 
 use crate::Problem;
@@ -146,20 +145,18 @@ fn header_length(section: &'static str, input: &[u8]) -> Result<usize, Problem> 
     Ok(length)
 }
 
-/// Compresses a whole section at the level both tools use, with a header that is the same everywhere and always: no
-/// time, no name, unknown system.
+/// How hard sections are compressed: what both tools do.
+pub(crate) const LEVEL: u32 = 6;
+
+/// Compresses a whole section, with a header that is the same everywhere and always: no time, no name, unknown
+/// system.
 pub fn deflate(content: &[u8]) -> Vec<u8> {
-    let mut encoder = encoder(Vec::new());
+    const UNKNOWN_SYSTEM: u8 = 255;
+    let mut encoder = GzBuilder::new()
+        .mtime(0)
+        .operating_system(UNKNOWN_SYSTEM)
+        .write(Vec::new(), Compression::new(LEVEL));
     // Writing to memory cannot fail.
     let _ = encoder.write_all(content);
     encoder.finish().unwrap_or_default()
-}
-
-/// A compressor like that of [`deflate`].
-pub(crate) fn encoder<W: Write>(out: W) -> GzEncoder<W> {
-    const UNKNOWN_SYSTEM: u8 = 255;
-    GzBuilder::new()
-        .mtime(0)
-        .operating_system(UNKNOWN_SYSTEM)
-        .write(out, Compression::default())
 }

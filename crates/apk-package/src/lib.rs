@@ -49,6 +49,7 @@ mod ini;
 mod keyring;
 mod keys;
 mod open;
+mod parallel;
 mod pkginfo;
 mod split;
 mod stream;

@@ -6,13 +6,13 @@
 use std::fmt::Write as _;
 use std::io::{self, Cursor, Read, Write};
 
-use flate2::write::GzEncoder;
 use sha1::{Digest as _, Sha1};
 use sha2::Sha256;
 use tarball::{Header, Kind, Writer};
 
-use crate::gzip::{deflate, encoder};
+use crate::gzip::deflate;
 use crate::open::{FILE_CHECKSUM_RECORD, read_head};
+use crate::parallel::ParallelGzip;
 use crate::{Digest, KeyError, Limits, PkgInfo, PrivateKey, Problem, Signature};
 
 /// A package that could not be written or signed.
@@ -40,7 +40,7 @@ pub enum WriteError {
 
 /// A data section while it is written: tar, gzip and the running SHA-256 over the compressed bytes.
 pub struct DataWriter<W: Write> {
-    tar: Writer<GzEncoder<Hashing<W>>>,
+    tar: Writer<ParallelGzip<Hashing<W>>>,
 }
 
 /// A data section that was written.
@@ -58,7 +58,8 @@ pub struct DataSection<W> {
 const KEEP: u64 = 1 << 20;
 
 impl<W: Write> DataWriter<W> {
-    /// Begins a data section.
+    /// Begins a data section. It is compressed on as many threads as the machine has processors, once it is larger
+    /// than a mebibyte; their number has no part in the bytes.
     pub fn new(out: W) -> Self {
         let out = Hashing {
             out,
@@ -66,7 +67,7 @@ impl<W: Write> DataWriter<W> {
             size: 0,
         };
         Self {
-            tar: Writer::new(encoder(out)),
+            tar: Writer::new(ParallelGzip::new(out)),
         }
     }
 

@@ -37,7 +37,7 @@ pub mod lint;
 mod tree;
 
 pub use dependencies::pkgconfig::{PkgConfig, PkgConfigError};
-pub use dependencies::{Declared, Dependencies, Options, Package, analyze, merge};
+pub use dependencies::{Declared, Dependencies, Options, Package, Reason, analyze, merge};
 pub use tree::{EntryKind, MemoryTree, PackageTree, ReadSeek, TreeEntry};
 
 /// Why a package could not be looked at.

@@ -103,6 +103,13 @@ pub enum Event<'a> {
         /// What it found.
         finding: &'a Finding,
     },
+    /// A package was analysed.
+    Analyzed {
+        /// The package.
+        package: &'a str,
+        /// What it provides and needs, and why.
+        found: &'a Dependencies,
+    },
     /// Something is odd, but the build goes on.
     Warning {
         /// What.
@@ -479,7 +486,11 @@ fn publish(
         key: request.signing_key.as_ref(),
     };
     let mut found = Vec::new();
-    for Made { packed, found: own } in made {
+    for (package, Made { packed, found: own }) in plan.packages.iter().zip(made) {
+        events.event(Event::Analyzed {
+            package: &package.name,
+            found: &own,
+        });
         let Packed { file, path, record } = packed;
         file.persist(&path)
             .map_err(|error| io_error("writing", &path)(error.error))?;

@@ -22,9 +22,8 @@ pub(super) fn provided(package: &Package<'_>, found: &mut Found) {
     for entry in package.tree().entries() {
         if entry.is_file() && entry.mode & 0o555 == 0o555 && lies_in(&entry.path, &COMMAND_DIRECTORIES) {
             let command = base_name(&entry.path);
-            found
-                .provides
-                .insert(format!("cmd:{command}={}", package.version));
+            let name = format!("cmd:{command}={}", package.version);
+            found.provides(name, &entry.path, "is that command");
         }
     }
 }
@@ -47,7 +46,11 @@ pub(super) fn interpreters(package: &Package<'_>, found: &mut Found) {
             continue;
         }
         if let Some(interpreter) = interpreter(&start) {
-            found.runtime.insert(format!("cmd:{interpreter}"));
+            found.needs(
+                format!("cmd:{interpreter}"),
+                &entry.path,
+                "names it in its first line",
+            );
         }
     }
 }

@@ -12,7 +12,7 @@ pub(super) fn documentation(package: &Package<'_>, found: &mut Found) {
     for entry in package.tree().entries() {
         for (directory, reader) in [("usr/share/man", "man-db"), ("usr/share/info", "texinfo")] {
             if lies_in(&entry.path, &[directory]) {
-                found.runtime.insert(reader.to_owned());
+                found.needs(reader.to_owned(), &entry.path, "is documentation for it");
             }
         }
     }
@@ -42,7 +42,7 @@ pub(super) fn perl(package: &Package<'_>, found: &mut Found) {
     if let Some(version) = version
         && !declares(package, |dependency| dependency == "perl")
     {
-        found.runtime.insert(format!("perl~{version}"));
+        found.needs(format!("perl~{version}"), "usr/lib", "has modules for it");
     }
 }
 
@@ -58,7 +58,8 @@ pub(super) fn python(package: &Package<'_>, found: &mut Found) {
     if let Some(version) = version.filter(|version| !version.is_empty())
         && !declares(package, |dependency| dependency.starts_with("python"))
     {
-        found.runtime.insert(format!("python-{version}-base"));
+        let path = format!("usr/lib/python{version}/site-packages");
+        found.needs(format!("python-{version}-base"), &path, "has modules for it");
     }
 }
 
@@ -77,7 +78,7 @@ pub(super) fn ruby(package: &Package<'_>, found: &mut Found) {
             dependency.starts_with("ruby-") || dependency == "ruby"
         })
     {
-        found.runtime.insert(format!("ruby-{version}"));
+        found.needs(format!("ruby-{version}"), "usr/lib/ruby/gems", "has gems for it");
     }
 }
 

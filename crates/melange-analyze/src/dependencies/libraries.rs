@@ -104,7 +104,7 @@ fn linked_library(
         return;
     };
     for soname in file.sonames.iter().filter(|soname| !is_from_the_host(soname)) {
-        found.runtime.insert(format!("so:{soname}"));
+        found.needs(format!("so:{soname}"), path, "is a link to it");
     }
 }
 
@@ -115,29 +115,38 @@ fn elf_file(package: &Package<'_>, entry: &TreeEntry, directories: &[String], fo
     if let Some(interpreter) = &file.interpreter {
         // musl's loader is a link to its C library, which is what packages provide.
         let name = format!("so:{}", base_name(interpreter)).replace("so:ld-musl", "so:libc.musl");
-        found.runtime.insert(name);
+        found.needs(name, &entry.path, "is started by it");
     }
     let Some(needed) = &file.needed else { return };
     for library in needed {
         if library.contains(".so.") && !is_from_the_host(library) {
-            found.runtime.insert(format!("so:{library}"));
+            found.needs(format!("so:{library}"), &entry.path, "has it in DT_NEEDED");
         }
     }
     // Some toolchains give programs a SONAME, and some libraries (libc, libcap) can be run: a name decides.
     let name = base_name(&entry.path);
     if file.interpreter.is_none() || name.contains(".so.") || name.ends_with(".so") {
         for soname in file.sonames.iter().filter(|soname| !is_from_the_host(soname)) {
-            let list = match lies_in(&entry.path, directories) {
-                true => &mut found.provides,
-                false => &mut found.vendored,
-            };
-            list.insert(format!("so:{soname}={}", library_version(soname)));
-            list.insert(format!("so-ver:{soname}={}", package.version));
+            let names = [
+                format!("so:{soname}={}", library_version(soname)),
+                format!("so-ver:{soname}={}", package.version),
+            ];
+            for name in names {
+                match lies_in(&entry.path, directories) {
+                    true => found.provides(name, &entry.path, "has that DT_SONAME"),
+                    false => found.vendors(
+                        name,
+                        &entry.path,
+                        "has that DT_SONAME, where programs do not look",
+                    ),
+                }
+            }
         }
     }
     if file.loads_openssl_from_go {
-        found.runtime.insert("openssl-config-fipshardened".to_owned());
-        found.runtime.insert("so:libcrypto.so.3".to_owned());
+        for need in ["openssl-config-fipshardened", "so:libcrypto.so.3"] {
+            found.needs(need.to_owned(), &entry.path, "is a Go program that loads OpenSSL");
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! What a package provides and depends on.
 
 mod commands;
+mod kernel;
 mod languages;
 mod libraries;
 pub(crate) mod pkgconfig;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{AnalyzeError, PackageTree};
 
@@ -67,21 +68,56 @@ pub struct Dependencies {
     pub provides: Vec<String>,
     /// What it ships for its own use, in places where others do not look.
     pub vendored: Vec<String>,
+    /// Why each of them was found, in the same order: the first file that it was found by.
+    pub reasons: Vec<Reason>,
 }
 
-/// What the analysers collect.
+/// Why something was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// What was found, as in the lists.
+    pub entry: String,
+    /// The file or directory in the package.
+    pub path: String,
+    /// What that is to it, as a predicate: `has it in DT_NEEDED`.
+    pub because: &'static str,
+}
+
+/// What the analysers collect: entries with the first file that they were found by, and what it is to them.
 #[derive(Default)]
 struct Found {
-    runtime: BTreeSet<String>,
-    provides: BTreeSet<String>,
-    vendored: BTreeSet<String>,
+    runtime: Entries,
+    provides: Entries,
+    vendored: Entries,
+}
+
+type Entries = BTreeMap<String, (String, &'static str)>;
+
+impl Found {
+    fn needs(&mut self, entry: String, path: &str, because: &'static str) {
+        self.runtime
+            .entry(entry)
+            .or_insert_with(|| (path.to_owned(), because));
+    }
+
+    fn provides(&mut self, entry: String, path: &str, because: &'static str) {
+        self.provides
+            .entry(entry)
+            .or_insert_with(|| (path.to_owned(), because));
+    }
+
+    fn vendors(&mut self, entry: String, path: &str, because: &'static str) {
+        self.vendored
+            .entry(entry)
+            .or_insert_with(|| (path.to_owned(), because));
+    }
 }
 
 /// Finds what a package provides and needs by looking at its files.
 ///
 /// The rules are those of the Go melange: libraries by their SONAME and `DT_NEEDED` (`so:`, `so-ver:`), commands
 /// (`cmd:`), manual and info pages of `-doc` packages, pkg-config modules (`pc:`), Perl, Python and Ruby modules,
-/// and the interpreters of scripts. Kernel images and modules are not looked at yet.
+/// the interpreters of scripts, and kernels and their modules (`linux:`).
 pub fn analyze(package: &Package<'_>) -> Result<Dependencies, AnalyzeError> {
     let mut found = Found::default();
     libraries::analyze(package, &mut found)?;
@@ -92,6 +128,7 @@ pub fn analyze(package: &Package<'_>) -> Result<Dependencies, AnalyzeError> {
     languages::python(package, &mut found);
     languages::ruby(package, &mut found);
     commands::interpreters(package, &mut found);
+    kernel::analyze(package, &mut found);
 
     let Options {
         no_commands,
@@ -99,8 +136,8 @@ pub fn analyze(package: &Package<'_>) -> Result<Dependencies, AnalyzeError> {
         no_provides,
     } = package.options;
     if no_commands {
-        found.runtime.retain(|entry| !entry.starts_with("cmd:"));
-        found.provides.retain(|entry| !entry.starts_with("cmd:"));
+        found.runtime.retain(|entry, _| !entry.starts_with("cmd:"));
+        found.provides.retain(|entry, _| !entry.starts_with("cmd:"));
     }
     if no_depends {
         found.runtime.clear();
@@ -108,10 +145,21 @@ pub fn analyze(package: &Package<'_>) -> Result<Dependencies, AnalyzeError> {
     if no_provides {
         found.provides.clear();
     }
+    let mut reasons = Vec::new();
+    let mut list = |entries: Entries| {
+        let reason = |(entry, (path, because))| Reason { entry, path, because };
+        let first = reasons.len();
+        reasons.extend(entries.into_iter().map(reason));
+        reasons[first..]
+            .iter()
+            .map(|reason| reason.entry.clone())
+            .collect()
+    };
     Ok(Dependencies {
-        runtime: found.runtime.into_iter().collect(),
-        provides: found.provides.into_iter().collect(),
-        vendored: found.vendored.into_iter().collect(),
+        runtime: list(found.runtime),
+        provides: list(found.provides),
+        vendored: list(found.vendored),
+        reasons,
     })
 }
 
@@ -128,6 +176,7 @@ pub fn merge(declared: &Declared, found: Dependencies) -> Dependencies {
         runtime: without_own(runtime.into_iter().collect(), &provides),
         provides,
         vendored: found.vendored,
+        reasons: found.reasons,
     }
 }
 
@@ -171,6 +220,7 @@ mod tests {
             runtime: strings(&["alias", "so:libc.so.6", "so:mine.so.1", "so:other.so.2"]),
             provides: strings(&["so:mine.so.1=1"]),
             vendored: strings(&["so:other.so.2=2", "so:vendored.so.1=1"]),
+            reasons: Vec::new(),
         };
         let merged = merge(&declared, found);
         assert_eq!(merged.runtime, ["so:libc.so.6", "so:vendored.so.1", "zlib"]);

@@ -122,12 +122,16 @@ pub(super) fn analyze(package: &Package<'_>, found: &mut Found) {
         };
         let provided = format!("pc:{name}={}", package.version);
         if lies_in(&entry.path, &DIRECTORIES) {
-            found.provides.insert(provided);
-            found
-                .runtime
-                .extend(module.requires.iter().map(|module| format!("pc:{module}")));
+            found.provides(provided, &entry.path, "is that module");
+            for module in &module.requires {
+                found.needs(format!("pc:{module}"), &entry.path, "requires it");
+            }
         } else {
-            found.vendored.insert(provided);
+            found.vendors(
+                provided,
+                &entry.path,
+                "is that module, where pkg-config does not look",
+            );
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::{Arc, OnceLock};
 
 use super::cgroup::Cgroup;
 use super::guest::{Inside, Order};
@@ -23,6 +24,8 @@ const USUAL_PLACES: [&str; 3] = ["/usr/bin", "/bin", "/usr/local/bin"];
 pub struct Bubblewrap {
     program: Option<PathBuf>,
     helper: Option<Helper>,
+    /// How the trial run came out; it is the same every time.
+    trial: Arc<OnceLock<Result<(), Unavailable>>>,
 }
 
 impl Bubblewrap {
@@ -36,6 +39,7 @@ impl Bubblewrap {
         Self {
             program,
             helper: None,
+            trial: Arc::default(),
         }
     }
 
@@ -44,6 +48,7 @@ impl Bubblewrap {
         Self {
             program: Some(program.into()),
             helper: None,
+            trial: Arc::default(),
         }
     }
 
@@ -64,12 +69,8 @@ impl Bubblewrap {
     }
 }
 
-impl Runner for Bubblewrap {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn check(&self) -> Result<(), Unavailable> {
+impl Bubblewrap {
+    fn try_it(&self) -> Result<(), Unavailable> {
         let program = self.program()?;
         let mut lines = Vec::new();
         let mut command = process::Command::new(program);
@@ -92,6 +93,16 @@ impl Runner for Bubblewrap {
             reason,
             remedy: "run `melange doctor`, which says what stands in the way".to_owned(),
         })
+    }
+}
+
+impl Runner for Bubblewrap {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn check(&self) -> Result<(), Unavailable> {
+        self.trial.get_or_init(|| self.try_it()).clone()
     }
 
     fn overlays(&self, directory: &Path) -> bool {

@@ -12,6 +12,9 @@ use super::Limits;
 /// Where the hierarchies are mounted.
 const MOUNT: &str = "/sys/fs/cgroup";
 
+/// What the groups' names begin with; the number of the process that made them follows.
+const PREFIX: &str = "melange-";
+
 /// Control groups made for one guest, one in each hierarchy that is needed. They go away, with all processes in them,
 /// when this is dropped.
 #[derive(Debug)]
@@ -25,7 +28,7 @@ impl Cgroup {
             return None;
         }
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("melange-{}-{number}", std::process::id());
+        let name = format!("{PREFIX}{}-{number}", std::process::id());
         let own = fs::read_to_string("/proc/self/cgroup").ok()?;
         let group = match Path::new(MOUNT).join("cgroup.controllers").exists() {
             true => unified(&own, &name, limits),
@@ -44,13 +47,27 @@ impl Drop for Cgroup {
     fn drop(&mut self) {
         for group in &self.0 {
             let _ = fs::write(group.join("cgroup.kill"), "1");
-            // Killed processes leave their group a moment later.
-            for _ in 0..50 {
+            // Killed processes leave their group a moment later. Where that takes too long, the next guest's group
+            // brings this one's end.
+            for _ in 0..100 {
                 if fs::remove_dir(group).is_ok() {
                     break;
                 }
                 thread::sleep(Duration::from_millis(10));
             }
+        }
+    }
+}
+
+/// Removes the groups of processes that are gone. A group with processes in it cannot be removed.
+fn remove_abandoned(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let process = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
+        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+            let _ = fs::remove_dir(entry.path());
         }
     }
 }
@@ -85,6 +102,7 @@ fn unified(own: &str, name: &str, limits: &Limits) -> Cgroup {
         let handed = fs::read_to_string(parent.join("cgroup.subtree_control")).unwrap_or_default();
         let handed: Vec<&str> = handed.split_whitespace().collect();
         let group = parent.join(name);
+        remove_abandoned(parent);
         if wanted.iter().all(|controller| handed.contains(controller)) && fs::create_dir(&group).is_ok() {
             let made = Cgroup(vec![group.clone()]);
             let write = |(_, file, value): &(&str, &str, Option<String>)| set(&group, file, value.as_deref());
@@ -129,10 +147,11 @@ fn by_controller(own: &str, name: &str, limits: &Limits) -> Cgroup {
         let (Some(path), Some(value)) = (path, value) else {
             continue;
         };
-        let group = Path::new(MOUNT)
+        let parent = Path::new(MOUNT)
             .join(controller)
-            .join(path.trim_start_matches('/'))
-            .join(name);
+            .join(path.trim_start_matches('/'));
+        remove_abandoned(&parent);
+        let group = parent.join(name);
         if fs::create_dir(&group).is_ok() {
             groups.0.push(group.clone());
             if set(&group, file, Some(&value)).is_err() {
