@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::{clean, diff, dot, erofs, lock, rootfs, show_config, show_packages, why};
+use crate::{clean, diff, dot, erofs, load, lock, rootfs, sbom, show_config, show_packages, why};
 
 /// Builds OCI images out of apk packages.
 ///
@@ -63,6 +63,12 @@ pub(crate) enum Command {
     /// Tells what differs between two lock files or two images
     #[command(after_help = diff::EXAMPLES)]
     Diff(diff::DiffArguments),
+    /// Writes the software bill of materials of an image that exists
+    #[command(after_help = sbom::EXAMPLES)]
+    Sbom(sbom::Sbom),
+    /// Loads an archive into docker or podman
+    #[command(after_help = load::EXAMPLES)]
+    Load(load::Load),
     /// Looks into EROFS layers and mounts them
     #[command(after_help = erofs::EXAMPLES)]
     Erofs(erofs::Erofs),
@@ -199,9 +205,12 @@ pub(crate) struct Build {
     /// The directory for them; the working directory if not given
     #[arg(long, value_name = "DIR")]
     pub(crate) sbom_path: Option<PathBuf>,
-    /// Their formats; `spdx` is the only one
-    #[arg(long, value_delimiter = ',', default_value = "spdx", value_parser = ["spdx"])]
-    pub(crate) sbom_formats: Vec<String>,
+    /// Their formats
+    #[arg(long, value_delimiter = ',', default_value = "spdx")]
+    pub(crate) sbom_formats: Vec<sbom::Format>,
+    /// Fails where a package has scripts that an installation by apk would run
+    #[arg(long)]
+    pub(crate) fail_on_skipped_scripts: bool,
     /// Whether to look up the version control's URL
     #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
     pub(crate) vcs: bool,

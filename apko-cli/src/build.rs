@@ -7,7 +7,8 @@ use std::{env, fs};
 use apk_types::Arch;
 use apko::config::{ImageConfiguration, Loaded, load};
 use apko::{
-    Additions, BuildError, BuildRequest, Event, Lockfile, Policy, Store, build as build_image, vcs_url,
+    Additions, BuildError, BuildRequest, Event, Lockfile, Policy, SbomFormat, Store, build as build_image,
+    vcs_url,
 };
 use cli_support::{Steps, size};
 use oci_image::{Tag, Timestamp};
@@ -43,19 +44,26 @@ pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
     };
     let is_layout = arguments.output.is_dir();
     let spool = Spool::beside(&arguments.output)?;
+    let formats: Vec<SbomFormat> = arguments
+        .sbom_formats
+        .iter()
+        .map(|format| (*format).into())
+        .collect();
+    let mut policy = arguments
+        .solver
+        .policy(policy(&arguments.limits, arguments.ignore_signatures));
+    policy.refuse_scripts = arguments.fail_on_skipped_scripts;
     let request = BuildRequest {
         configuration: &configuration,
         additions: &additions,
         include_paths: &arguments.include_paths,
         lockfile: lockfile.as_ref(),
         archs: &archs,
-        policy: &arguments
-            .solver
-            .policy(policy(&arguments.limits, arguments.ignore_signatures)),
+        policy: &policy,
         tag: &tag,
         source_date_epoch: source_date_epoch()?,
         build_date: &build_date,
-        sboms: arguments.sbom && !arguments.sbom_formats.is_empty(),
+        sboms: if arguments.sbom { &formats } else { &[] },
         store: &store(arguments.sources.cache_dir.as_deref(), spool.path())?,
         spool: spool.path(),
     };
@@ -176,6 +184,14 @@ fn show(steps: &Steps, event: &Event<'_>, since: Instant) {
                 size(*compressed)
             );
             steps.done("Built", &text, took);
+        }
+        Event::Skipped { arch, packages } => {
+            let packages: Vec<String> = packages.iter().map(ToString::to_string).collect();
+            steps.done(
+                "Skipped",
+                &format!("{arch:8} scripts of {}", packages.join(", ")),
+                took,
+            );
         }
         Event::Warning(text) => steps.warn(text),
         _ => {}

@@ -8,8 +8,10 @@ mod diff;
 mod dot;
 mod erofs;
 mod failure;
+mod load;
 mod lock;
 mod rootfs;
+mod sbom;
 mod show_config;
 mod show_packages;
 mod why;
@@ -57,14 +59,18 @@ fn run(cli: Cli) -> Outcome {
         Command::Dot(arguments) => dot::dot(&arguments, &steps),
         Command::Diff(arguments) => diff::diff(&arguments),
         Command::Schema => show_config::schema(),
+        Command::Sbom(arguments) => sbom::sbom(&arguments, &steps),
+        Command::Load(arguments) => load::load(&arguments, &steps),
         Command::Erofs(arguments) => erofs::erofs(&arguments, &steps),
         Command::Why(question) => why::why(&question, &steps),
         Command::WhyNot(question) => why::why_not(&question, &steps),
         Command::Clean(arguments) => clean::clean(&arguments),
         Command::Completion(arguments) => printed(cli_support::print_completion(arguments, Cli::command())),
-        Command::Version(arguments) => {
-            printed(cli_support::print_version(arguments, "apko", env!("CARGO_PKG_VERSION")))
-        }
+        Command::Version(arguments) => printed(cli_support::print_version(
+            arguments,
+            "apko",
+            env!("CARGO_PKG_VERSION"),
+        )),
     }
 }
 

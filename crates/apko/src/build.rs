@@ -18,11 +18,11 @@ use tempfile::{NamedTempFile, TempPath};
 
 use crate::base::{Base, BaseError};
 use crate::config::ImageConfiguration;
-use crate::install::{FetchedPackage, InstallRequest, InstallationError, Root, fetch, install};
+use crate::install::{FetchedPackage, InstallRequest, InstallationError, Root, Skipped, fetch, install};
 use crate::lock::{LockError, Lockfile, check_world};
 use crate::plan::{Plan, plan};
 use crate::resolve::{Additions, Policy, Repositories, ResolveError, sorted, world};
-use crate::sbom::{self, SbomError, SbomFile};
+use crate::sbom::{self, SbomError, SbomFile, SbomFormat};
 use crate::store::{FetchError, Store, layer_key};
 
 /// What to build.
@@ -46,8 +46,8 @@ pub struct BuildRequest<'a> {
     pub source_date_epoch: Option<i64>,
     /// The time of the image unless a package is newer.
     pub build_date: &'a Timestamp,
-    /// Whether to make SBOMs.
-    pub sboms: bool,
+    /// The formats of the SBOMs to make.
+    pub sboms: &'a [SbomFormat],
     /// Where packages are kept once they were verified.
     pub store: &'a Store,
     /// Where layers are kept until the image is written.
@@ -93,6 +93,13 @@ pub enum Event<'a> {
         bytes: u64,
         /// The size of the layers in bytes, compressed.
         compressed: u64,
+    },
+    /// Packages have scripts and triggers, which never run.
+    Skipped {
+        /// The architecture.
+        arch: Arch,
+        /// The packages and their scripts.
+        packages: &'a [Skipped],
     },
     /// Something was passed over.
     Warning(String),
@@ -144,6 +151,14 @@ pub enum BuildError {
     /// The SBOM could not be made.
     #[error(transparent)]
     Sbom(#[from] SbomError),
+    /// Packages have scripts, and none may be skipped.
+    #[error("for {arch}: scripts of packages never run here, but none may be skipped: {}", list(.skipped))]
+    Scripts {
+        /// The architecture.
+        arch: Arch,
+        /// The packages and their scripts.
+        skipped: Vec<Skipped>,
+    },
     /// The lock file cannot be used.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -167,6 +182,11 @@ impl BuildError {
             _ => None,
         }
     }
+}
+
+fn list(skipped: &[Skipped]) -> String {
+    let texts: Vec<String> = skipped.iter().map(ToString::to_string).collect();
+    texts.join(", ")
 }
 
 /// Builds an image for each architecture, and the index over them.
@@ -198,14 +218,14 @@ pub fn build(request: &BuildRequest<'_>, watch: &mut dyn FnMut(Event<'_>)) -> Re
                 made => break made?,
             }
         };
-        sboms.extend(made.sbom);
+        sboms.extend(made.sboms);
         if made.created.unix_seconds() > newest.1 {
             newest = (made.created.clone(), made.created.unix_seconds());
         }
         images.push(made.image);
     }
     let index = ImageIndex::new(images, &annotations(request.configuration), &newest.0)?;
-    if request.sboms {
+    if request.sboms.contains(&SbomFormat::Spdx) {
         sboms.push(sbom::index(
             &index,
             request.tag,
@@ -220,7 +240,7 @@ pub fn build(request: &BuildRequest<'_>, watch: &mut dyn FnMut(Event<'_>)) -> Re
 struct MadeImage {
     image: Image,
     created: Timestamp,
-    sbom: Option<SbomFile>,
+    sboms: Vec<SbomFile>,
 }
 
 fn build_image(
@@ -232,6 +252,10 @@ fn build_image(
     let arch = plan.resolution.arch;
     let packages = fetch(&plan.resolution, &request.policy.package_limits, request.store)?;
     check_lock(request, plan, &packages)?;
+    let skipped: Vec<Skipped> = packages.iter().filter_map(Skipped::of).collect();
+    if request.policy.refuse_scripts && !skipped.is_empty() {
+        return Err(BuildError::Scripts { arch, skipped });
+    }
     watch(Event::Fetched {
         arch,
         packages: packages.len(),
@@ -248,6 +272,12 @@ fn build_image(
         source_date_epoch: request.source_date_epoch,
         build_date: request.build_date.unix_seconds(),
     };
+    if !skipped.is_empty() {
+        watch(Event::Skipped {
+            arch,
+            packages: &skipped,
+        });
+    }
     let root = install(&install_request, &packages)?;
     let created = created(request, root.created)?;
     let layers = write_layers(&root, arch, request.store, request.spool)?;
@@ -260,16 +290,26 @@ fn build_image(
     let spec = image_spec(&root.configuration, arch, created.clone())?;
     let base = plan.base.as_ref().map(|base| base.image.clone());
     let image = Image::new(&spec, layers, base)?;
-    let mut sbom = None;
-    if request.sboms {
-        let (file, warnings) =
-            sbom::image(&root, arch, &image, request.tag, &created, request.configuration)?;
+    let mut sboms = Vec::new();
+    for format in request.sboms {
+        let (file, warnings) = sbom::image(
+            *format,
+            (&root, arch),
+            &image,
+            request.tag,
+            &created,
+            request.configuration,
+        )?;
         warnings
             .into_iter()
             .for_each(|warning| watch(Event::Warning(warning)));
-        sbom = Some(file);
+        sboms.push(file);
     }
-    Ok(MadeImage { image, created, sbom })
+    Ok(MadeImage {
+        image,
+        created,
+        sboms,
+    })
 }
 
 /// Packages from a lock file must be those locked, and be what is asked for.

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
-use apk_rootfs::installed_db;
+use apk_rootfs::installed_db::{self, InstalledPackage};
 use flate2::read::MultiGzDecoder;
 use oci_image::{BaseImage, BlobSource, Descriptor, Digest, ErofsFileKind, ErofsImage, media_type};
 use serde::Serialize;
@@ -55,6 +55,8 @@ pub struct Contents {
     pub compressed: u64,
     /// The size of all files, in bytes.
     pub size: u64,
+    /// The files by which an image describes itself.
+    pub(crate) documents: Documents,
 }
 
 /// All that differs.
@@ -126,18 +128,15 @@ impl Contents {
     /// When a layer cannot be read, or its format is not known.
     pub fn of_image(image: &BaseImage) -> io::Result<Self> {
         let mut contents = Self::default();
-        let mut installed = Vec::new();
         for (descriptor, blob) in &image.layers {
             contents.compressed += descriptor.size;
             let failed = |error: io::Error| {
                 io::Error::new(error.kind(), format!("layer {}: {error}", descriptor.digest))
             };
-            layer(descriptor, blob, &mut contents.files, &mut installed).map_err(failed)?;
+            layer(descriptor, blob, &mut contents.files, &mut contents.documents).map_err(failed)?;
         }
-        let text = String::from_utf8_lossy(&installed);
-        let packages = installed_db::parse(&text).map_err(io::Error::other)?;
+        let packages = contents.installed()?.into_iter();
         contents.packages = packages
-            .into_iter()
             .map(|package| (package.record.name, package.record.version))
             .collect();
         contents.size = contents.files.values().map(|file| file.size).sum();
@@ -145,6 +144,19 @@ impl Contents {
         Ok(contents)
     }
 }
+
+impl Contents {
+    /// What is installed, by the image's own database.
+    pub(crate) fn installed(&self) -> io::Result<Vec<InstalledPackage>> {
+        let database = self.documents.get(installed_db::PATH);
+        let database = database.or_else(|| self.documents.get(OLD_DATABASE));
+        let text = String::from_utf8_lossy(database.map_or(&[], Vec::as_slice));
+        installed_db::parse(&text).map_err(io::Error::other)
+    }
+}
+
+/// Where the database is in images whose `lib/apk` is a directory.
+const OLD_DATABASE: &str = "lib/apk/db/installed";
 
 fn settings(image: &BaseImage) -> io::Result<BTreeMap<String, String>> {
     let mut settings = BTreeMap::new();
@@ -173,34 +185,35 @@ fn settings(image: &BaseImage) -> io::Result<BTreeMap<String, String>> {
 }
 
 type Files = BTreeMap<String, FileState>;
+type Documents = BTreeMap<String, Vec<u8>>;
 
 fn layer(
     descriptor: &Descriptor,
     blob: &BlobSource,
     files: &mut Files,
-    installed: &mut Vec<u8>,
+    kept: &mut Documents,
 ) -> io::Result<()> {
     let BlobSource::File(path) = blob else {
         return Err(io::Error::other("it does not lie in a file"));
     };
     let kind = descriptor.media_type.as_str();
     match kind {
-        media_type::LAYER_EROFS => erofs(path, files, installed),
+        media_type::LAYER_EROFS => erofs(path, files, kept),
         _ if kind.ends_with("gzip") => tar(
             MultiGzDecoder::new(BufReader::new(File::open(path)?)),
             files,
-            installed,
+            kept,
         ),
-        _ if kind.ends_with(".tar") => tar(File::open(path)?, files, installed),
+        _ if kind.ends_with(".tar") => tar(File::open(path)?, files, kept),
         _ => Err(io::Error::other(format!(
             "layers of the type {kind} cannot be read"
         ))),
     }
 }
 
-fn tar(source: impl Read, files: &mut Files, installed: &mut Vec<u8>) -> io::Result<()> {
+fn tar(source: impl Read, files: &mut Files, kept: &mut Documents) -> io::Result<()> {
     let content = |header: &Header, content: &mut io::Take<&mut BufReader<_>>| {
-        let mut sink = Sink::of(&header.path, installed);
+        let mut sink = Sink::of(&header.path, kept);
         io::copy(content, &mut sink)?;
         Ok(sink.digest())
     };
@@ -252,14 +265,14 @@ fn hide(files: &mut Files, path: &str, with_itself: bool) {
     files.retain(|known, _| !(known.starts_with(&below) || with_itself && known == path));
 }
 
-fn erofs(path: &Path, files: &mut Files, installed: &mut Vec<u8>) -> io::Result<()> {
+fn erofs(path: &Path, files: &mut Files, kept: &mut Documents) -> io::Result<()> {
     let mut image = ErofsImage::open(BufReader::new(File::open(path)?)).map_err(io::Error::other)?;
     for file in image.files().map_err(io::Error::other)? {
         let (kind, size, content) = match &file.kind {
             _ if file.path.is_empty() => continue,
             ErofsFileKind::Directory => ("directory", 0, String::new()),
             ErofsFileKind::Regular(size) => {
-                let mut sink = Sink::of(&file.path, installed);
+                let mut sink = Sink::of(&file.path, kept);
                 image.copy(&file, &mut sink).map_err(io::Error::other)?;
                 ("file", *size, sink.digest())
             }
@@ -286,19 +299,23 @@ fn erofs(path: &Path, files: &mut Files, installed: &mut Vec<u8>) -> io::Result<
     Ok(())
 }
 
-/// Takes a content in: it is hashed, and kept if it is the installed database.
+/// Takes a content in: it is hashed, and kept if the image describes itself by it.
 struct Sink<'a> {
     hasher: Sha256,
     kept: Option<&'a mut Vec<u8>>,
 }
 
 impl<'a> Sink<'a> {
-    fn of(path: &str, installed: &'a mut Vec<u8>) -> Self {
-        let is_database =
-            path.trim_start_matches("./") == installed_db::PATH || path == "lib/apk/db/installed";
-        let kept = is_database.then_some(installed).map(|kept| {
-            kept.clear();
-            kept
+    fn of(path: &str, kept: &'a mut Documents) -> Self {
+        let path = path.trim_start_matches("./");
+        let is_document = matches!(
+            path,
+            installed_db::PATH | OLD_DATABASE | "etc/os-release" | "usr/lib/os-release"
+        ) || path.starts_with("var/lib/db/sbom/");
+        let kept = is_document.then(|| {
+            let document = kept.entry(path.to_owned()).or_default();
+            document.clear();
+            document
         });
         Self {
             hasher: Sha256::new(),

@@ -1,6 +1,7 @@
 //! From packages to the file tree of an image.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -17,6 +18,7 @@ use apk_rootfs::{
 };
 use apk_types::{Arch, PackageRecord};
 use package_store::StoredPackage;
+use tarball::Entry;
 
 use crate::config::{ImageConfiguration, NamedText, PathMutation};
 use crate::resolve::{Repositories, Resolution, sorted};
@@ -29,6 +31,37 @@ pub struct FetchedPackage {
     pub record: PackageRecord,
     /// Its contents.
     pub contents: StoredPackage,
+}
+
+/// A package and what of it does not run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// The package, `NAME-VERSION`.
+    pub package: String,
+    /// Its scripts: `pre-install`, `post-install`, `trigger`.
+    pub scripts: Vec<String>,
+}
+
+impl Skipped {
+    /// What of a package would run in an installation by apk itself, `None` where there is nothing.
+    pub(crate) fn of(package: &FetchedPackage) -> Option<Self> {
+        // What runs when a package is upgraded or removed does not run in an installation.
+        const SCRIPTS: [&str; 3] = ["pre-install", "post-install", "trigger"];
+        let name = |entry: &Entry| entry.header.path.strip_prefix('.').map(str::to_owned);
+        let mut scripts: Vec<String> = package.contents.control.iter().filter_map(name).collect();
+        scripts.retain(|script| SCRIPTS.contains(&script.as_str()));
+        let record = &package.record;
+        (!scripts.is_empty()).then(|| Self {
+            package: format!("{}-{}", record.name, record.version),
+            scripts,
+        })
+    }
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.package, self.scripts.join(", "))
+    }
 }
 
 /// An image's file tree, complete.

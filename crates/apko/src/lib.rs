@@ -71,7 +71,7 @@ pub use cpio::write_cpio;
 pub use diff::{Change, Contents, Diff, FileState};
 pub use dot::DependencyGraph;
 pub use guest::{Environment, EnvironmentPlan, LayDownError, environment, lay_down, plan_environment};
-pub use install::{FetchedPackage, InstallRequest, InstallationError, Root, fetch, install};
+pub use install::{FetchedPackage, InstallRequest, InstallationError, Root, Skipped, fetch, install};
 pub use lock::{
     Keep, LockError, LockRequest, LockedConfig, LockedContents, LockedKey, LockedPackage, LockedRepository,
     LockedSection, Lockfile, Misfit, lock,
@@ -80,7 +80,7 @@ pub use resolve::{
     Additions, Policy, Repositories, Resolution, ResolveError, ResolvedPackage, lock_configurations, world,
 };
 pub use rootfs::{RootfsRequest, rootfs};
-pub use sbom::{SbomError, SbomFile};
+pub use sbom::{SbomError, SbomFile, SbomFormat, sbom_of_image};
 pub use store::{FetchError, Store};
 pub use unify::{Disagreement, Locked, Resolved, unify};
 pub use vcs::{head_commit, vcs_url};

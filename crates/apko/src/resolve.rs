@@ -34,6 +34,8 @@ pub struct Policy {
     pub index_limit: u64,
     /// What a package may hold.
     pub package_limits: Limits,
+    /// Refuses packages with scripts that an installation would run, since nothing runs them here.
+    pub refuse_scripts: bool,
     /// How to choose packages.
     pub strategy: Strategy,
     /// How many steps the complete search may take.
@@ -49,6 +51,7 @@ impl Default for Policy {
         } = Trust::default();
         Self {
             ignore_signatures: false,
+            refuse_scripts: false,
             index_limit,
             package_limits,
             strategy: Strategy::default(),

@@ -28,7 +28,7 @@ fn image(directory: &Path, packages: &[Package], yaml: &str) -> Contents {
         tag: &"example/image:1".parse().unwrap(),
         source_date_epoch: None,
         build_date: &Timestamp::from_unix(0).unwrap(),
-        sboms: false,
+        sboms: &[],
         spool: directory,
         store: &Store::temporary(directory).unwrap(),
     };

@@ -48,7 +48,7 @@ impl<'a> Case<'a> {
             tag: &"example/image:1".parse().unwrap(),
             source_date_epoch: self.source_date_epoch,
             build_date: &Timestamp::from_unix(0).unwrap(),
-            sboms: true,
+            sboms: &[apko::SbomFormat::Spdx, apko::SbomFormat::CycloneDx],
             store: &Store::at(spool.path()),
             spool: spool.path(),
         };

@@ -64,7 +64,7 @@ impl Case {
             tag: &"example/image:1".parse().unwrap(),
             source_date_epoch: None,
             build_date: &Timestamp::from_unix(0).unwrap(),
-            sboms: true,
+            sboms: &[apko::SbomFormat::Spdx, apko::SbomFormat::CycloneDx],
             store: &self.store(),
             spool: self.directory.path(),
         };

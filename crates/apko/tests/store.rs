@@ -63,7 +63,7 @@ fn made(repository: &Repository, store: &Store, yaml: &str) -> (String, Vec<u8>,
         tag: &"example/image:1".parse().unwrap(),
         source_date_epoch: Some(0),
         build_date: &Timestamp::from_unix(0).unwrap(),
-        sboms: false,
+        sboms: &[],
         store,
         spool: spool.path(),
     };

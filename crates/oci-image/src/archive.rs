@@ -24,7 +24,8 @@ struct Loadable {
 
 /// Writes a `docker load` archive of all images of `index` to the file `path`.
 ///
-/// Each image is tagged with each of `tags` and its architecture: `name:tag-amd64`. The file appears complete or
+/// Each image is tagged with each of `tags` and its architecture: `name:tag-amd64`; an only image has `name:tag` too. The
+/// file appears complete or
 /// not at all; a device or pipe at `path` is written to directly.
 ///
 /// # Errors
@@ -88,6 +89,9 @@ fn loadables(index: &ImageIndex, tags: &[Tag]) -> Result<Vec<Loadable>, LayoutEr
     for (image, suffix) in index.images.iter().zip(suffixes(&index.images)) {
         let named: Result<Vec<_>, _> = tags.iter().map(|tag| tag.with_suffix(&suffix)).collect();
         let mut repo_tags: Vec<_> = named?.iter().map(Tag::to_string).collect();
+        if index.images.len() == 1 {
+            repo_tags.extend(tags.iter().map(Tag::to_string));
+        }
         repo_tags.sort();
         repo_tags.dedup();
         loadables.push(Loadable {

@@ -3,7 +3,7 @@
 //! [`PackageSbom`] is what a build knows about a package and becomes the document inside the package, as
 //! melange writes it. [`ImageSbom`] is what is known about an image, the documents inside its packages
 //! included, and becomes the document beside the image, as apko writes it; [`IndexSbom`] does the same for a
-//! multi-platform image. The crate takes plain data and has no clock, files or network; it does not
+//! multi-platform image. [`Bom`] is the same knowledge as CycloneDX 1.6. The crate takes plain data and has no clock, files or network; it does not
 //! detect licences and does not list the files of packages.
 //!
 //! ```
@@ -38,6 +38,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod cyclonedx;
 mod document;
 mod image;
 mod os_release;
@@ -45,6 +46,7 @@ mod package;
 mod purl;
 mod source;
 
+pub use cyclonedx::{Bom, Component};
 pub use document::{
     Checksum, CreationInfo, Document, ExternalDocumentRef, ExternalRef, LicensingInfo, NOASSERTION, Package,
     Relationship, VerificationCode,
