@@ -82,6 +82,10 @@ pub fn mutate(tree: &mut Tree, mutations: &[Mutation]) -> Result<(), MutationErr
 fn one(tree: &mut Tree, mutation: &Mutation) -> Result<(), TreeError> {
     let path = without_dots(&mutation.path)?;
     let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+    // The tree would stop at its root, where a real file system of a build would not.
+    if tree.find(parent, true).is_ok_and(|found| found.left_root) {
+        return Err(Fault::LeavesRoot.at(&mutation.path));
+    }
     match &mutation.action {
         Action::Directory => drop(tree.mkdir_all(&path, mutation.mode & 0o7777)?),
         Action::EmptyFile => {

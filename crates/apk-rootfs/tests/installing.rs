@@ -668,3 +668,25 @@ fn what_lower_layers_have_is_carried_over_as_by_the_reference() {
     assert!(carried[1].entry.contains("\ni:[c]\n"), "{}", carried[1].entry);
     assert_eq!(carried[0].package.files[1].mode, 0o640);
 }
+
+#[test]
+fn a_path_behind_a_link_out_of_the_root_is_not_mutated() {
+    use apk_rootfs::paths::{Action, Mutation, mutate};
+    let mut tree = Tree::new();
+    tree.mkdir_all("a/b", 0o755).unwrap();
+    tree.symlink("../../../etc", "a/b/out").unwrap();
+    tree.symlink("/a", "in").unwrap();
+    tree.mkdir("etc", 0o755).unwrap();
+    let mutation = |path: &str| Mutation {
+        action: Action::EmptyFile,
+        path: path.to_owned(),
+        mode: 0o644,
+        uid: None,
+        gid: None,
+        recursive: false,
+    };
+    let error = mutate(&mut tree, &[mutation("/in/file"), mutation("/a/b/out/passwd")]).unwrap_err();
+    assert_eq!((error.index, error.path.as_str()), (2, "/a/b/out/passwd"));
+    assert!(error.to_string().contains("leads out of the root"), "{error}");
+    assert!(tree.get("a/file").is_ok() && tree.get("etc/passwd").is_err());
+}
