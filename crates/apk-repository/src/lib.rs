@@ -1,25 +1,61 @@
 //! Repositories of apk packages: where they are, what they hold, and their files.
 //!
-//! A [`Location`] names a repository; [`read_key`], [`read_index`] and [`read_package`] fetch its parts, and
-//! verify indexes and packages before they give anything out. Repositories are directories on disk for now; a URL
-//! is refused by name. It chooses no packages (`apk-solver`) and lays nothing down (`apk-rootfs`).
+//! A [`Location`] names a repository: a directory, or a URL. A [`Client`] fetches its keys, indexes and packages,
+//! and gives nothing out that it has not verified; it finds the keys that repositories announce. Over HTTP(S) it follows
+//! redirects, tries again where that can help, goes on where a connection broke, and keeps what it fetched in a
+//! [`content_cache`]. It blocks its thread, and any number of threads may share it.
+//!
+//! The crate chooses no packages (`apk-solver`) and lays nothing down (`apk-rootfs`). It reads no environment variable:
+//! proxies, user names and certificates are [options](ClientOptions).
 //!
 //! ```
-//! use apk_repository::{Location, RepositoryError, read_index, Trust};
+//! use apk_package::Keyring;
+//! use apk_repository::{Client, ClientOptions, Location, Trust};
 //! use apk_types::Arch;
+//! use content_cache::Cache;
 //!
-//! let directory = tempfile::tempdir()?;
-//! let location: Location = format!("@local {}", directory.path().display()).parse()?;
-//! assert_eq!(location.tag(), Some("local"));
+//! # let repository = testkit::Repository::new("x86_64");
+//! # repository.publish(&[testkit::Package::new("hello", "1.0-r0")]);
+//! # let server = testkit::Server::start(repository.path());
+//! # let (url, directory) = (server.url(), tempfile::tempdir()?);
+//! // `url` is such as https://packages.example.org/os
+//! let client = Client::new(ClientOptions {
+//!     cache: Some(Cache::at(directory.path())),
+//!     ..ClientOptions::default()
+//! });
+//! let (name, pem) = client.read_key(&format!("{url}/test.rsa.pub"))?;
+//! let mut keyring = Keyring::default();
+//! keyring.insert_pem(name, &pem)?;
+//! let trust = Trust { keyring: Some(keyring), ..Trust::default() };
 //!
-//! // A repository without an index for an architecture is told apart from one that cannot be read.
-//! let index = read_index(&location, Arch::X86_64, &Trust::default())?;
-//! assert!(index.is_none());
+//! let location: Location = url.parse()?;
+//! let index = client.read_index(&location, Arch::X86_64, &trust)?.ok_or("no index")?;
+//! let (file, package) = client.read_package(&location, Arch::X86_64, &index.packages[0], &trust)?;
+//! assert_eq!(package.info.name, "hello");
+//! assert_eq!(file.len() as u64, index.packages[0].size);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod agent;
+mod client;
+mod credentials;
+mod documents;
+mod error;
+mod gate;
+mod keys;
 mod location;
-mod read;
+mod options;
+mod packages;
+mod proxy;
+mod transfer;
+mod url;
 
+pub use client::{Client, Trust};
+pub use credentials::{Credentials, CredentialsError};
+pub use error::{HttpError, RepositoryError};
+pub use keys::AnnouncedKey;
 pub use location::{Location, LocationError};
-pub use read::{RepositoryError, Trust, checksum, read_index, read_key, read_package, read_package_file};
+pub use options::{ClientOptions, Event, Retry, Roots, Timeouts};
+pub use packages::checksum;
+pub use proxy::Proxies;
+pub use url::UrlError;

@@ -6,9 +6,15 @@ use std::str::FromStr;
 
 use apk_types::{Arch, PackageRecord};
 
+use crate::client::{Place, place};
+use crate::error::RepositoryError;
+use crate::url::without_login;
+
 /// A repository as `/etc/apk/repositories` and image configurations name it: a directory or URL, with an optional
 /// `@tag` in front that packages are pinned to.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// A URL may have a user name and password in it. They are used to fetch, and shown nowhere.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Location {
     tag: Option<String>,
     base: String,
@@ -25,19 +31,22 @@ impl Location {
         self.tag.as_deref()
     }
 
-    /// The directory or URL that holds one directory for each architecture.
-    pub fn base(&self) -> &str {
-        &self.base
+    /// The file name of an index.
+    pub const INDEX: &str = "APKINDEX.tar.gz";
+
+    /// The directory or URL that holds one directory for each architecture, without user name and password.
+    pub fn base(&self) -> String {
+        without_login(&self.base)
     }
 
     /// The directory or URL of an architecture's packages.
     pub fn directory(&self, arch: Arch) -> String {
-        format!("{}/{arch}", self.base)
+        format!("{}/{arch}", self.base())
     }
 
     /// The file or URL of an architecture's index.
     pub fn index(&self, arch: Arch) -> String {
-        format!("{}/APKINDEX.tar.gz", self.directory(arch))
+        format!("{}/{}", self.directory(arch), Self::INDEX)
     }
 
     /// The file or URL of a package.
@@ -47,11 +56,15 @@ impl Location {
 
     /// The directory on disk, `None` for a URL. `file://` URLs are directories.
     pub fn local(&self) -> Option<PathBuf> {
-        match self.base.split_once("://") {
-            None => Some(PathBuf::from(&self.base)),
-            Some(("file", path)) => Some(PathBuf::from(path)),
-            Some(_) => None,
+        match self.place() {
+            Ok(Place::File(path)) => Some(path),
+            _ => None,
         }
+    }
+
+    /// The directory or URL.
+    pub(crate) fn place(&self) -> Result<Place, RepositoryError> {
+        place(&self.base)
     }
 }
 
@@ -59,7 +72,7 @@ impl FromStr for Location {
     type Err = LocationError;
 
     fn from_str(text: &str) -> Result<Self, LocationError> {
-        let error = || LocationError(text.to_owned());
+        let error = || LocationError(without_login(text));
         let (tag, base) = match text.trim().strip_prefix('@') {
             None => (None, text.trim()),
             Some(rest) => {
@@ -87,9 +100,15 @@ impl FromStr for Location {
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.tag {
-            Some(tag) => write!(f, "@{tag} {}", self.base),
-            None => f.write_str(&self.base),
+            Some(tag) => write!(f, "@{tag} {}", self.base()),
+            None => f.write_str(&self.base()),
         }
+    }
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Location({self})")
     }
 }
 
@@ -112,12 +131,24 @@ mod tests {
         for (text, tag, base, shown) in rows {
             let location: Location = text.parse().unwrap();
             assert_eq!(
-                (location.tag(), location.base(), location.to_string().as_str()),
+                (
+                    location.tag(),
+                    location.base().as_str(),
+                    location.to_string().as_str()
+                ),
                 (tag, base, shown)
             );
         }
+        let location: Location = "@edge https://me:s3cret@example.org/edge".parse().unwrap();
+        for shown in [
+            location.to_string(),
+            format!("{location:?}"),
+            location.index(Arch::X86_64),
+        ] {
+            assert!(shown.contains("https://example.org/edge"), "{shown}");
+        }
         for text in ["", "/", "@edge", "@ https://example.org", "two words"] {
-            assert_eq!(text.parse::<Location>(), Err(LocationError(text.to_owned())));
+            assert_eq!(text.parse::<Location>(), Err(LocationError(without_login(text))));
         }
     }
 

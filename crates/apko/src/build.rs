@@ -250,7 +250,7 @@ fn build_image(
     watch: &mut dyn FnMut(Event<'_>),
 ) -> Result<MadeImage, BuildError> {
     let arch = plan.resolution.arch;
-    let packages = fetch(&plan.resolution, &request.policy.package_limits, request.store)?;
+    let packages = fetch(&plan.resolution, request.policy, request.store)?;
     check_lock(request, plan, &packages)?;
     let skipped: Vec<Skipped> = packages.iter().filter_map(Skipped::of).collect();
     if request.policy.refuse_scripts && !skipped.is_empty() {
@@ -411,8 +411,8 @@ fn write_layer(
         writer.append(&entry.header, &entry.content).map_err(failed)?;
     }
     let (layer, _) = writer.finish().map_err(failed)?;
-    store.keep_layer(&key, &layer, &path);
-    Ok((layer, path.into()))
+    let kept = store.keep_layer(&key, &layer, &path);
+    Ok((layer, kept.unwrap_or_else(|| path.into())))
 }
 
 fn image_spec(

@@ -86,7 +86,7 @@ impl EnvironmentPlan {
             resolution,
             repositories,
         } = self;
-        let keys = repositories.keys();
+        let keys = repositories.keys(resolution.arch);
         let version = env!("CARGO_PKG_VERSION");
         let parts = format!(
             "{version} {is_root} {:?} {locked:?} {listed_repositories:?} {world:?} {keys:?}",
@@ -101,7 +101,7 @@ impl EnvironmentPlan {
 
     /// Fetches and installs the packages.
     pub fn install(&self, policy: &Policy, store: &Store) -> Result<Root, BuildError> {
-        let packages = fetch(&self.resolution, &policy.package_limits, store)?;
+        let packages = fetch(&self.resolution, policy, store)?;
         let request = InstallRequest {
             configuration: &self.locked,
             arch: self.resolution.arch,

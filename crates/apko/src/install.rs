@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use apk_package::Limits;
 use apk_rootfs::accounts::{self, AccountsError, PasswdEntry};
 use apk_rootfs::certificates::{self, Certificate, CertificateError};
 use apk_rootfs::installed_db::InstalledPackage;
@@ -21,7 +20,7 @@ use package_store::StoredPackage;
 use tarball::Entry;
 
 use crate::config::{ImageConfiguration, NamedText, PathMutation};
-use crate::resolve::{Repositories, Resolution, sorted};
+use crate::resolve::{Policy, Repositories, Resolution, sorted};
 use crate::store::{FetchError, Store};
 
 /// A package that was fetched and verified.
@@ -38,7 +37,7 @@ pub struct FetchedPackage {
 pub struct Skipped {
     /// The package, `NAME-VERSION`.
     pub package: String,
-    /// Its scripts: `pre-install`, `post-install`, `trigger`.
+    /// Its scripts: `pre-install`, `post-install`, `trigger` and so on.
     pub scripts: Vec<String>,
 }
 
@@ -129,10 +128,10 @@ impl InstallationError {
 }
 
 /// Fetches and verifies packages, several at a time. The order is kept; of several errors the first in that order
-/// is returned.
+/// is returned, and what is not under way by then is not fetched any more.
 pub fn fetch(
     resolution: &Resolution,
-    limits: &Limits,
+    policy: &Policy,
     store: &Store,
 ) -> Result<Vec<FetchedPackage>, FetchError> {
     let packages = &resolution.packages;
@@ -142,15 +141,26 @@ pub fn fetch(
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(package) = packages.get(index) else { break };
-            let result = store.fetch(package, resolution.arch, limits);
+            let result = store.fetch(package, resolution.arch, policy);
+            if result.is_err() {
+                next.store(packages.len(), Ordering::Relaxed);
+            }
             fetched
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .insert(index, result);
         }
     };
+    // Who waits for a server needs no processor.
+    let is_remote = packages.iter().any(|package| package.location.local().is_none());
+    let downloads = if is_remote {
+        policy.client.options().parallel
+    } else {
+        1
+    };
     let threads = thread::available_parallelism()
         .map_or(1, usize::from)
+        .max(downloads)
         .min(packages.len());
     thread::scope(|scope| {
         for _ in 1..threads {
@@ -192,8 +202,8 @@ pub fn install(request: &InstallRequest<'_>, packages: &[FetchedPackage]) -> Res
     let mut configuration = request.configuration.clone();
     let mut tree = Tree::new();
     apk_rootfs::initialize(&mut tree, request.arch)?;
-    for (name, pem) in request.repositories.keys() {
-        tree.write_file(&format!("etc/apk/keys/{name}"), pem.clone(), 0o644)?;
+    for (name, pem) in request.repositories.keys(request.arch) {
+        tree.write_file(&format!("etc/apk/keys/{name}"), pem.to_owned(), 0o644)?;
     }
     apk_rootfs::write_world(&mut tree, request.world)?;
 

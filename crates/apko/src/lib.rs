@@ -29,7 +29,7 @@
 //!
 //! let spool = tempfile::tempdir()?;
 //! let store = Store::at(spool.path());
-//! let packages = apko::fetch(resolution, &Policy::default().package_limits, &store)?;
+//! let packages = apko::fetch(resolution, &Policy::default(), &store)?;
 //! let request = InstallRequest {
 //!     configuration: &configuration,
 //!     arch: Arch::X86_64,

@@ -26,12 +26,11 @@ pub(crate) fn plan(request: &BuildRequest<'_>) -> Result<(Repositories, Vec<Plan
     let (configuration, additions) = (request.configuration, request.additions);
     let mut bases = Base::read_all(configuration, request.include_paths, request.archs)?;
     // A lock file says where packages are: no index is needed.
-    let read = if request.lockfile.is_some() {
-        &[]
-    } else {
-        request.archs
+    let open = match request.lockfile {
+        Some(_) => Repositories::with_keys,
+        None => Repositories::open,
     };
-    let mut repositories = Repositories::open(configuration, additions, read, request.policy)?;
+    let mut repositories = open(configuration, additions, request.archs, request.policy)?;
     let mut plans = Vec::new();
     if request.lockfile.is_none() && bases.is_empty() {
         for (arch, configuration) in

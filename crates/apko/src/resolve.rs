@@ -4,8 +4,9 @@ mod solve;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use apk_index::Index;
 use apk_package::{Keyring, Limits};
-use apk_repository::{Location, LocationError, RepositoryError, Trust, read_index, read_key};
+use apk_repository::{AnnouncedKey, Client, Location, LocationError, RepositoryError, Trust};
 use apk_solver::{Conflict, DEFAULT_STEP_LIMIT, Explanation, SolveError, Strategy};
 use apk_types::{Arch, DependencyError, PackageRecord};
 
@@ -25,9 +26,11 @@ pub struct Additions {
     pub packages: Vec<String>,
 }
 
-/// How careful to be.
-#[derive(Clone, Copy, Debug)]
+/// How to fetch, how careful to be, how to choose.
+#[derive(Clone, Debug)]
 pub struct Policy {
+    /// What fetches keys, indexes and packages.
+    pub client: Client,
     /// Takes indexes whose signature is missing or wrong.
     pub ignore_signatures: bool,
     /// The size in bytes that an index may inflate to.
@@ -50,6 +53,7 @@ impl Default for Policy {
             ..
         } = Trust::default();
         Self {
+            client: Client::default(),
             ignore_signatures: false,
             refuse_scripts: false,
             index_limit,
@@ -112,6 +116,7 @@ struct RepositoryIndex {
 /// The indexes that a configuration draws from, read and verified once.
 #[derive(Clone, Debug)]
 pub struct Repositories {
+    announced: BTreeMap<Arch, Vec<AnnouncedKey>>,
     keys: BTreeMap<String, String>,
     trust: Trust,
     strategy: Strategy,
@@ -145,66 +150,65 @@ pub struct Resolution {
 }
 
 impl Repositories {
-    /// Reads the keys, and the index of every repository that the configuration builds from, for each
-    /// architecture.
+    /// Reads the keys, those that the repositories announce among them, and the index of every repository that the
+    /// configuration builds from, for each architecture.
     pub fn open(
         configuration: &ImageConfiguration,
         additions: &Additions,
         archs: &[Arch],
         policy: &Policy,
     ) -> Result<Self, ResolveError> {
-        let contents = &configuration.contents;
-        let keys: BTreeMap<String, String> = sorted([&contents.keyring, &additions.keys])
+        let mut repositories = Self::with_keys(configuration, additions, archs, policy)?;
+        let locations = locations(configuration, additions)?;
+        let wanted: Vec<(Location, Arch)> = archs
             .iter()
-            .map(|path| read_key(path))
-            .collect::<Result<_, _>>()?;
-        let mut keyring = Keyring::default();
-        for (name, pem) in &keys {
-            // `read_key` has read it as a key already.
-            let _ = keyring.insert_pem(name.as_str(), pem);
-        }
-        let trust = Trust {
-            keyring: (!policy.ignore_signatures).then_some(keyring),
-            index_limit: policy.index_limit,
-            package_limits: policy.package_limits,
-        };
-        let locations: Vec<Location> = sorted([
-            &contents.build_repositories,
-            &contents.repositories,
-            &additions.build_repositories,
-            &additions.repositories,
-        ])
-        .iter()
-        .map(|text| text.parse())
-        .collect::<Result<_, _>>()?;
-        let mut repositories = Self {
-            keys,
-            trust,
-            strategy: policy.strategy,
-            step_limit: policy.step_limit,
-            indexes: BTreeMap::new(),
-            without_index: BTreeMap::new(),
-        };
+            .flat_map(|arch| locations.iter().map(move |location| (location.clone(), *arch)))
+            .collect();
+        let indexes = policy.client.read_indexes(&wanted, &repositories.trust)?;
         for arch in archs {
-            repositories.read(*arch, &locations)?;
+            repositories.indexes.insert(*arch, Vec::new());
+        }
+        for ((location, arch), index) in wanted.into_iter().zip(indexes) {
+            match index {
+                Some(Index { packages, .. }) => repositories.add(arch, location, packages),
+                None => repositories.without_index.entry(arch).or_default().push(location),
+            }
         }
         Ok(repositories)
     }
 
-    fn read(&mut self, arch: Arch, locations: &[Location]) -> Result<(), RepositoryError> {
-        let indexes = self.indexes.entry(arch).or_default();
-        for location in locations {
-            match read_index(location, arch, &self.trust)? {
-                Some(index) => {
-                    indexes.push(RepositoryIndex {
-                        location: location.clone(),
-                        packages: index.packages,
-                    });
-                }
-                None => self.without_index.entry(arch).or_default().push(location.clone()),
-            }
+    /// Reads the keys alone, those that the repositories announce among them. Packages from a lock file need no index.
+    pub(crate) fn with_keys(
+        configuration: &ImageConfiguration,
+        additions: &Additions,
+        archs: &[Arch],
+        policy: &Policy,
+    ) -> Result<Self, ResolveError> {
+        let locations = locations(configuration, additions)?;
+        let announced = policy.client.announced_keys_of(&locations, archs)?;
+        let keys: BTreeMap<String, String> = sorted([&configuration.contents.keyring, &additions.keys])
+            .iter()
+            .map(|path| policy.client.read_key(path))
+            .collect::<Result<_, _>>()?;
+        let mut keyring = Keyring::default();
+        let of_repositories = announced.values().flatten().map(|key| (&key.name, &key.pem));
+        for (name, pem) in of_repositories.chain(&keys) {
+            // The client has read it as a key already.
+            let _ = keyring.insert_pem(name.as_str(), pem);
         }
-        Ok(())
+        Ok(Self {
+            announced,
+            keys,
+            trust: Trust {
+                keyring: (!policy.ignore_signatures).then_some(keyring),
+                index_limit: policy.index_limit,
+                package_limits: policy.package_limits,
+            },
+            strategy: policy.strategy,
+            step_limit: policy.step_limit,
+            indexes: BTreeMap::new(),
+            without_index: BTreeMap::new(),
+        })
     }
 
     /// Adds packages that no index lists, such as those of a base image, as the last repository.
@@ -213,15 +217,35 @@ impl Repositories {
         self.indexes.entry(arch).or_default().push(index);
     }
 
-    /// The keys by file name, in PEM.
-    pub fn keys(&self) -> &BTreeMap<String, String> {
-        &self.keys
+    /// The keys for an architecture by file name, in PEM: those that its repositories announce, and those of the
+    /// configuration, which win.
+    pub fn keys(&self, arch: Arch) -> BTreeMap<&str, &str> {
+        let announced = self.announced.get(&arch).into_iter().flatten();
+        announced
+            .map(|key| (key.name.as_str(), key.pem.as_str()))
+            .chain(self.keys.iter().map(|(name, pem)| (name.as_str(), pem.as_str())))
+            .collect()
     }
 
     /// Whom packages are trusted to come from.
     pub fn trust(&self) -> &Trust {
         &self.trust
     }
+}
+
+/// The repositories that a configuration builds from, with those of the command line.
+fn locations(
+    configuration: &ImageConfiguration,
+    additions: &Additions,
+) -> Result<Vec<Location>, LocationError> {
+    let contents = &configuration.contents;
+    let texts = sorted([
+        &contents.build_repositories,
+        &contents.repositories,
+        &additions.build_repositories,
+        &additions.repositories,
+    ]);
+    texts.iter().map(|text| text.parse()).collect()
 }
 
 /// What a configuration asks for, with what the command line adds: sorted, each once.

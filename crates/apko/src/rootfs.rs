@@ -41,7 +41,7 @@ pub fn rootfs(request: &RootfsRequest<'_>) -> Result<Root, BuildError> {
         .resolve(&world, &[arch], false)?
         .pop()
         .ok_or(ResolveError::NoArchitecture)?;
-    let packages = fetch(&resolution, &request.policy.package_limits, request.store)?;
+    let packages = fetch(&resolution, request.policy, request.store)?;
     let install_request = InstallRequest {
         configuration: &configuration,
         arch,

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use apk_package::{Expected, Limits, PackageError};
+use apk_package::Expected;
 use apk_repository::{RepositoryError, checksum};
 use apk_types::{Arch, Checksum, PackageRecord};
 use bytes::Bytes;

@@ -1,6 +1,8 @@
 //! Making a lock file.
 
-use apk_repository::Location;
+use std::collections::BTreeMap;
+
+use apk_repository::{Client, Location};
 use apk_types::{Arch, Checksum};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,7 +17,7 @@ use crate::build::BuildError;
 use crate::config::{ImageConfiguration, Loaded};
 use crate::install::{FetchedPackage, fetch};
 use crate::plan::resolve_with_base;
-use crate::resolve::{Additions, Policy, Repositories, ResolveError};
+use crate::resolve::{Additions, Policy, Repositories, ResolveError, sorted};
 use crate::store::Store;
 
 /// What to lock.
@@ -71,7 +73,7 @@ pub fn lock(request: &LockRequest<'_>) -> Result<Lockfile, BuildError> {
     let keep = |arch: Arch, name: &str| request.keep.and_then(|keep| keep.version(arch, name));
     let configuration = &loaded.configuration;
     let mut contents = LockedContents {
-        keys: keys(configuration)?,
+        keys: keys(configuration, archs, &request.policy.client)?,
         ..LockedContents::default()
     };
     let configured = &configuration.contents;
@@ -79,7 +81,7 @@ pub fn lock(request: &LockRequest<'_>) -> Result<Lockfile, BuildError> {
     let bases = Base::read_all(configuration, &loaded.include_paths, archs)?;
     for resolution in resolve_with_base(configuration, additions, archs, &mut repositories, &bases, &keep)? {
         let arch = resolution.arch;
-        let fetched = fetch(&resolution, &request.policy.package_limits, request.store)?;
+        let fetched = fetch(&resolution, request.policy, request.store)?;
         for (package, chosen) in fetched.iter().zip(&resolution.packages) {
             contents
                 .packages
@@ -109,21 +111,36 @@ pub fn lock(request: &LockRequest<'_>) -> Result<Lockfile, BuildError> {
     })
 }
 
-fn keys(configuration: &ImageConfiguration) -> Result<Vec<LockedKey>, ResolveError> {
-    let key = |path: &String| {
-        let (_, content) = apk_repository::read_key(path)?;
-        Ok(LockedKey {
-            name: without_scheme(path).to_owned(),
-            url: path.clone(),
-            content,
-        })
+/// The keys of the configuration, and those that its repositories announce; the command line's are left to it.
+fn keys(
+    configuration: &ImageConfiguration,
+    archs: &[Arch],
+    client: &Client,
+) -> Result<Vec<LockedKey>, ResolveError> {
+    let contents = &configuration.contents;
+    let locked = |url: &str, content: String| LockedKey {
+        name: without_scheme(url).to_owned(),
+        url: url.to_owned(),
+        content,
     };
-    let mut keys: Vec<LockedKey> = configuration
-        .contents
-        .keyring
-        .iter()
-        .map(key)
-        .collect::<Result<_, ResolveError>>()?;
+    let mut keys = Vec::new();
+    for path in &contents.keyring {
+        keys.push(locked(path, client.read_key(path)?.1));
+    }
+    let texts = sorted([
+        &contents.build_repositories,
+        &contents.runtime_repositories,
+        &contents.repositories,
+    ]);
+    let locations: Vec<Location> = texts.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+    let announced = client.announced_keys_of(&locations, archs)?;
+    // Most of them are for all architectures.
+    let by_url: BTreeMap<String, String> = announced
+        .into_values()
+        .flatten()
+        .map(|key| (key.url, key.pem))
+        .collect();
+    keys.extend(by_url.into_iter().map(|(url, pem)| locked(&url, pem)));
     keys.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(keys)
 }

@@ -1,0 +1,137 @@
+//! The connection to `ureq`: its settings, and its errors in our terms.
+
+use std::io;
+use std::time::Duration;
+
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
+use ureq::typestate::WithoutBody;
+use ureq::{Agent, Error, Proxy, RequestBuilder, Timeout};
+
+use crate::error::HttpError;
+use crate::options::{ClientOptions, Roots, Timeouts};
+use crate::proxy::{Proxies, shown};
+use crate::transfer::Trouble;
+use crate::url::HttpUrl;
+
+/// An agent that follows no redirect, retries nothing, and reads no environment.
+pub(crate) fn new(options: &ClientOptions) -> Result<Agent, HttpError> {
+    let Timeouts { connect, read, .. } = options.timeouts;
+    let config = Agent::config_builder()
+        .proxy(None)
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .user_agent(options.user_agent.as_str())
+        .timeout_resolve(Some(connect))
+        .timeout_connect(Some(connect))
+        .timeout_send_request(Some(read))
+        .timeout_recv_response(Some(read))
+        .timeout_per_read(Some(read))
+        .max_idle_connections_per_host(options.parallel)
+        .tls_config(
+            TlsConfig::builder()
+                .root_certs(root_certs(&options.roots)?)
+                .build(),
+        );
+    Ok(config.build().new_agent())
+}
+
+fn root_certs(roots: &Roots) -> Result<RootCerts, HttpError> {
+    if roots.bundles.is_empty() && !roots.no_built_in {
+        return Ok(RootCerts::WebPki);
+    }
+    let mut certificates: Vec<Certificate<'static>> = Vec::new();
+    if !roots.no_built_in {
+        let built_in = webpki_root_certs::TLS_SERVER_ROOT_CERTS;
+        certificates.extend(
+            built_in
+                .iter()
+                .map(|certificate| Certificate::from_der(certificate)),
+        );
+    }
+    for (name, pem) in &roots.bundles {
+        let failed = |reason| HttpError::Roots {
+            name: name.clone(),
+            reason,
+        };
+        let before = certificates.len();
+        for item in ureq::tls::parse_pem(pem.as_bytes()) {
+            if let PemItem::Certificate(certificate) = item.map_err(|_| failed("it is not PEM"))? {
+                certificates.push(certificate);
+            }
+        }
+        if certificates.len() == before {
+            return Err(failed("it contains no certificate"));
+        }
+    }
+    Ok(certificates.into())
+}
+
+pub(crate) fn get(
+    agent: &Agent,
+    url: &HttpUrl,
+    proxies: &Proxies,
+) -> Result<RequestBuilder<WithoutBody>, HttpError> {
+    let request = agent.get(url.as_str());
+    let Some(proxy) = proxies.find(url) else {
+        return Ok(request);
+    };
+    let proxy = Proxy::new(proxy).map_err(|_| HttpError::Proxy { proxy: shown(proxy) })?;
+    Ok(request.config().proxy(Some(proxy)).build())
+}
+
+/// When an error came.
+#[derive(Clone, Copy)]
+pub(crate) enum Phase {
+    /// Until the head of the answer was here.
+    Answer,
+    /// In its body.
+    Body { received: u64, size: Option<u64> },
+}
+
+pub(crate) fn trouble(error: Error, url: &str, phase: Phase, timeouts: &Timeouts) -> Trouble {
+    let url = url.to_owned();
+    let (received, size, in_body) = match phase {
+        Phase::Answer => (0, None, false),
+        Phase::Body { received, size } => (received, size, true),
+    };
+    let connect = |reason: String| HttpError::Connect {
+        url: url.clone(),
+        reason,
+    };
+    match error {
+        Error::Io(error) if is_break(error.kind()) => {
+            Trouble::passing(HttpError::Broken { url, received, size })
+        }
+        Error::Timeout(_) if in_body => {
+            let what = "nothing more came";
+            Trouble::passing(timeout(url, what, timeouts.read))
+        }
+        Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
+            timeout(url, "no connection", timeouts.connect).into()
+        }
+        Error::Timeout(_) => timeout(url, "no answer", timeouts.read).into(),
+        Error::Io(error) => connect(error.to_string()).into(),
+        Error::HostNotFound => connect("nobody knows that host".to_owned()).into(),
+        Error::Rustls(error) => connect(format!("TLS: {error}")).into(),
+        Error::Tls(error) => connect(format!("TLS: {error}")).into(),
+        Error::ConnectProxyFailed(reason) => connect(format!("the proxy: {reason}")).into(),
+        error => HttpError::Protocol {
+            url,
+            reason: error.to_string(),
+        }
+        .into(),
+    }
+}
+
+fn timeout(url: String, what: &'static str, limit: Duration) -> HttpError {
+    HttpError::Timeout { url, what, limit }
+}
+
+fn is_break(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+    matches!(
+        kind,
+        BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof
+    )
+}

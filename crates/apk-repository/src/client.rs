@@ -1,0 +1,246 @@
+//! What fetches.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::{fs, io};
+
+use apk_index::Index;
+use apk_package::{Keyring, Limits, PublicKey};
+use apk_types::Arch;
+use bytes::Bytes;
+use ureq::Agent;
+
+use crate::agent;
+use crate::error::{HttpError, RepositoryError};
+use crate::gate::{Gate, each};
+use crate::location::Location;
+use crate::options::{ClientOptions, Event};
+use crate::transfer::{Reply, Sink, Transfer, Wanted};
+use crate::url::HttpUrl;
+
+/// Fetches keys, indexes and packages, out of directories and over HTTP(S). Cloning it is cheap; the clones share
+/// connections and limits, and many threads may use it at the same time.
+#[derive(Clone, Default)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    options: ClientOptions,
+    agent: OnceLock<Agent>,
+    gate: Gate,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self::new(ClientOptions::default())
+    }
+}
+
+impl Shared {
+    fn new(options: ClientOptions) -> Self {
+        Self {
+            gate: Gate::new(options.parallel),
+            agent: OnceLock::new(),
+            options,
+        }
+    }
+}
+
+/// Whom to trust, and how much to read.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    /// The keys that indexes must be signed with; `None` takes any index, signed or not.
+    pub keyring: Option<Keyring>,
+    /// The size in bytes that an index may inflate to.
+    pub index_limit: u64,
+    /// What a package may hold.
+    pub package_limits: Limits,
+}
+
+impl Default for Trust {
+    /// No key at all, the Go apko's limits.
+    fn default() -> Self {
+        Self {
+            keyring: Some(Keyring::default()),
+            index_limit: Index::MAX_SIZE,
+            package_limits: Limits::default(),
+        }
+    }
+}
+
+/// Where something is.
+pub(crate) enum Place {
+    File(PathBuf),
+    Url(HttpUrl),
+}
+
+impl Client {
+    /// A client. It does nothing yet: certificates and proxies are read with the first request.
+    pub fn new(options: ClientOptions) -> Self {
+        Self {
+            shared: Arc::new(Shared::new(options)),
+        }
+    }
+
+    /// How it behaves.
+    pub fn options(&self) -> &ClientOptions {
+        &self.shared.options
+    }
+
+    /// Reads a public key in PEM, from a file or URL. Returns its file name, by which signatures name it, and its content.
+    ///
+    /// # Errors
+    /// When it is not there, or no key.
+    pub fn read_key(&self, path_or_url: &str) -> Result<(String, String), RepositoryError> {
+        match place(path_or_url)? {
+            Place::File(path) => {
+                let bytes = read_file(&path)?;
+                let name = path.file_name().unwrap_or_default();
+                let name = name.to_string_lossy().into_owned();
+                Ok((name, key(&bytes, &path.display().to_string())?))
+            }
+            Place::Url(url) => {
+                self.warn_of_plain_http(&url);
+                let pem = self.document(&url, |bytes| key(bytes, &url.to_string()))?;
+                Ok((url.file_name(), pem.ok_or_else(|| not_found(&url))?))
+            }
+        }
+    }
+
+    /// Reads and verifies the index of a repository for an architecture; `None` where the repository has none.
+    ///
+    /// # Errors
+    /// When it cannot be had, is malformed, or no trusted key signed it.
+    pub fn read_index(
+        &self,
+        location: &Location,
+        arch: Arch,
+        trust: &Trust,
+    ) -> Result<Option<Index>, RepositoryError> {
+        match location.place()? {
+            Place::File(path) => {
+                let path = path.join(arch.apk_name()).join(Location::INDEX);
+                match fs::read(&path) {
+                    Ok(archive) => open_index(&archive, trust, &path.display().to_string()).map(Some),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                    Err(source) => Err(RepositoryError::Read {
+                        at: path.display().to_string(),
+                        source,
+                    }),
+                }
+            }
+            Place::Url(url) => {
+                let url = url.child(&[arch.apk_name(), Location::INDEX]);
+                self.document(&url, |archive| open_index(archive, trust, &url.to_string()))
+            }
+        }
+    }
+
+    /// Reads several indexes, as many at a time as requests may be under way. They come in the order they were asked for;
+    /// of several errors the first is returned.
+    ///
+    /// # Errors
+    /// As [`Client::read_index`].
+    pub fn read_indexes(
+        &self,
+        wanted: &[(Location, Arch)],
+        trust: &Trust,
+    ) -> Result<Vec<Option<Index>>, RepositoryError> {
+        let read = |(location, arch): &(Location, Arch)| self.read_index(location, *arch, trust);
+        each(wanted, self.options().parallel, read).into_iter().collect()
+    }
+
+    /// Fetches one thing over HTTP.
+    pub(crate) fn download(&self, wanted: &Wanted<'_>, sink: &mut dyn Sink) -> Result<Reply, HttpError> {
+        if self.options().offline {
+            let url = wanted.url.to_string();
+            return Err(HttpError::Offline { url });
+        }
+        let mut transfer = Transfer {
+            options: self.options(),
+            agent: self.agent()?,
+            gate: &self.shared.gate,
+            wanted,
+            name: wanted.url.to_string(),
+            part_of: None,
+        };
+        transfer.run(sink)
+    }
+
+    fn agent(&self) -> Result<&Agent, HttpError> {
+        if let Some(agent) = self.shared.agent.get() {
+            return Ok(agent);
+        }
+        let agent = agent::new(self.options())?;
+        Ok(self.shared.agent.get_or_init(|| agent))
+    }
+
+    /// A key that anybody on the way may have exchanged proves nothing.
+    pub(crate) fn warn_of_plain_http(&self, url: &HttpUrl) {
+        if !url.is_secure() && !url.is_on_this_machine() {
+            let text = format!("{url}: a key over http:// may be anybody's; use https://");
+            self.options().tell(&Event::Warning(text));
+        }
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Client").field(self.options()).finish()
+    }
+}
+
+/// Tells files from URLs, `file://` among them.
+pub(crate) fn place(text: &str) -> Result<Place, RepositoryError> {
+    match text.split_once("://") {
+        None => Ok(Place::File(text.into())),
+        Some(("file", path)) => Ok(Place::File(path.into())),
+        Some(_) => HttpUrl::parse(text)
+            .map(Place::Url)
+            .map_err(|source| RepositoryError::Url {
+                at: crate::url::without_login(text),
+                source,
+            }),
+    }
+}
+
+pub(crate) fn read_file(path: &Path) -> Result<Bytes, RepositoryError> {
+    let read = fs::read(path).map(Bytes::from);
+    read.map_err(|source| RepositoryError::Read {
+        at: path.display().to_string(),
+        source,
+    })
+}
+
+/// A document as a key in PEM.
+pub(crate) fn key(bytes: &[u8], at: &str) -> Result<String, RepositoryError> {
+    let pem = String::from_utf8_lossy(bytes).into_owned();
+    match PublicKey::from_pem(&pem) {
+        Ok(_) => Ok(pem),
+        Err(source) => Err(RepositoryError::Key {
+            at: at.to_owned(),
+            source,
+        }),
+    }
+}
+
+pub(crate) fn not_found(url: &HttpUrl) -> RepositoryError {
+    let error = HttpError::Status {
+        url: url.to_string(),
+        status: 404,
+        with_login: false,
+    };
+    error.into()
+}
+
+fn open_index(archive: &[u8], trust: &Trust, at: &str) -> Result<Index, RepositoryError> {
+    let index = match &trust.keyring {
+        Some(keyring) => Index::open(archive, keyring, trust.index_limit),
+        None => Index::open_unverified(archive, trust.index_limit),
+    };
+    index.map_err(|source| RepositoryError::Index {
+        at: at.to_owned(),
+        source,
+    })
+}

@@ -1,0 +1,503 @@
+//! Requests: with redirects, retries, resumption and limits.
+
+use std::io::{self, Read};
+use std::time::{Duration, Instant};
+
+use ureq::http::{HeaderMap, StatusCode, header};
+use ureq::{Agent, Body, http::Response};
+
+use crate::agent::{self, Phase};
+use crate::error::HttpError;
+use crate::gate::Gate;
+use crate::options::{ClientOptions, Event, Timeouts};
+use crate::url::HttpUrl;
+
+/// What to fetch, and what is known of it.
+pub(crate) struct Wanted<'a> {
+    pub(crate) url: &'a HttpUrl,
+    /// The largest answer in bytes, and the flag that raises it.
+    pub(crate) limit: (u64, &'static str),
+    /// The size in bytes, if another document says so.
+    pub(crate) size: Option<u64>,
+    /// What is here already.
+    pub(crate) known: Option<&'a Validators>,
+    /// Whether a checksum will tell that parts do not fit together.
+    pub(crate) is_checked: bool,
+}
+
+/// By what a server tells whether something is still the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Validators {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) etag: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_modified: Option<String>,
+}
+
+/// What a server says of what it sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Meta {
+    pub(crate) validators: Validators,
+    /// How long nobody needs to ask again.
+    pub(crate) fresh_for: Duration,
+    /// It must not be kept.
+    pub(crate) no_store: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// All of it is in the sink.
+    Complete(Meta),
+    /// What is known is still right.
+    Unchanged(Meta),
+}
+
+/// Where an answer goes. It may hold the beginning already.
+pub(crate) trait Sink {
+    fn length(&self) -> io::Result<u64>;
+    fn restart(&mut self) -> io::Result<()>;
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+}
+
+impl Sink for Vec<u8> {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.len() as u64)
+    }
+
+    fn restart(&mut self) -> io::Result<()> {
+        self.clear();
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.try_reserve(bytes.len())?;
+        self.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+impl Sink for content_cache::Partial {
+    fn length(&self) -> io::Result<u64> {
+        self.length()
+    }
+
+    fn restart(&mut self) -> io::Result<()> {
+        self.restart()
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        io::Write::write_all(self, bytes)
+    }
+}
+
+/// An error, and whether it may go away.
+pub(crate) enum Trouble {
+    Final(HttpError),
+    Passing {
+        error: HttpError,
+        /// How long the server asks to wait.
+        wait: Option<Duration>,
+    },
+}
+
+impl From<HttpError> for Trouble {
+    fn from(error: HttpError) -> Self {
+        Self::Final(error)
+    }
+}
+
+impl Trouble {
+    pub(crate) fn passing(error: HttpError) -> Self {
+        Self::Passing { error, wait: None }
+    }
+}
+
+/// Fetches one thing, again and again if need be.
+pub(crate) struct Transfer<'a> {
+    pub(crate) options: &'a ClientOptions,
+    pub(crate) agent: &'a Agent,
+    pub(crate) gate: &'a Gate,
+    pub(crate) wanted: &'a Wanted<'a>,
+    /// How errors and events call it.
+    pub(crate) name: String,
+    /// What the parts that are here belong to.
+    pub(crate) part_of: Option<Validators>,
+}
+
+impl Transfer<'_> {
+    pub(crate) fn run(&mut self, sink: &mut dyn Sink) -> Result<Reply, HttpError> {
+        let retry = self.options.retry;
+        let mut wait_next = retry.first_wait;
+        for attempt in 1.. {
+            let (error, asked) = match self.attempt(sink) {
+                Ok(reply) => return Ok(reply),
+                Err(Trouble::Final(error)) => return Err(error),
+                Err(Trouble::Passing { error, wait }) => (error, wait),
+            };
+            if attempt > retry.times {
+                return Err(match attempt {
+                    1 => error,
+                    attempts => HttpError::GaveUp {
+                        attempts,
+                        source: Box::new(error),
+                    },
+                });
+            }
+            if let Some(wait) = asked.filter(|wait| *wait > retry.longest_wait) {
+                return Err(HttpError::RetryLater {
+                    wait,
+                    longest: retry.longest_wait,
+                    source: Box::new(error),
+                });
+            }
+            let wait = asked.unwrap_or(wait_next.min(retry.longest_wait));
+            wait_next = wait_next.saturating_mul(2);
+            self.options.tell(&Event::Retrying {
+                url: &self.name,
+                reason: &error.to_string(),
+                wait,
+            });
+            (self.options.sleep)(wait);
+        }
+        unreachable!("an attempt is the last one at some time")
+    }
+
+    fn attempt(&mut self, sink: &mut dyn Sink) -> Result<Reply, Trouble> {
+        let keep = keep_error(&self.name);
+        let mut have = sink.length().map_err(keep)?;
+        if have > 0 && self.part_of.is_none() && !self.wanted.is_checked {
+            sink.restart().map_err(keep)?;
+            have = 0;
+        }
+        let _place = self.gate.enter();
+        let (response, with_login) = self.ask(have)?;
+        let headers = response.headers();
+        let meta = meta(headers);
+        match response.status() {
+            StatusCode::NOT_MODIFIED if self.wanted.known.is_some() => {
+                self.options.tell(&Event::Unchanged { url: &self.name });
+                Ok(Reply::Unchanged(meta))
+            }
+            StatusCode::OK => {
+                sink.restart().map_err(keep)?;
+                let size = number(headers, header::CONTENT_LENGTH);
+                self.receive(response, sink, 0, size, &meta)
+            }
+            StatusCode::PARTIAL_CONTENT if have > 0 => {
+                let range = text(headers, header::CONTENT_RANGE).and_then(content_range);
+                let is_other = self.part_of.as_ref().is_some_and(|part_of| {
+                    meta.validators.etag.is_some() && part_of.etag != meta.validators.etag
+                });
+                match range {
+                    Some((start, size)) if start == have && !is_other => {
+                        self.receive(response, sink, have, size, &meta)
+                    }
+                    _ => {
+                        sink.restart().map_err(keep)?;
+                        Err(Trouble::passing(self.protocol("another part than was asked for")))
+                    }
+                }
+            }
+            StatusCode::RANGE_NOT_SATISFIABLE if have > 0 => {
+                sink.restart().map_err(keep)?;
+                Err(Trouble::passing(
+                    self.protocol("it has no more, but is not complete"),
+                ))
+            }
+            status => {
+                let error = HttpError::Status {
+                    url: self.name.clone(),
+                    status: status.as_u16(),
+                    with_login,
+                };
+                match status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+                    true => Err(Trouble::Passing {
+                        error,
+                        wait: text(headers, header::RETRY_AFTER).and_then(retry_after),
+                    }),
+                    false => Err(error.into()),
+                }
+            }
+        }
+    }
+
+    /// Asks, and follows where the server sends to. Whatever identifies the user goes to the first server alone.
+    fn ask(&self, have: u64) -> Result<(Response<Body>, bool), Trouble> {
+        let first = self.wanted.url;
+        let login = self.options.credentials.find(first);
+        let mut url = first.clone();
+        for _ in 0..=self.options.redirects {
+            let login = login.as_ref().filter(|_| url.is_of_same_server(first));
+            let mut request = agent::get(self.agent, &url, &self.options.proxies)?;
+            if let Some(login) = login {
+                request = request.header(header::AUTHORIZATION, login.header());
+            }
+            for (name, value) in self.conditions(have) {
+                request = request.header(name, value);
+            }
+            let response = request
+                .call()
+                .map_err(|error| agent::trouble(error, &self.name, Phase::Answer, &self.options.timeouts))?;
+            let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+            let Some(location) = text(response.headers(), header::LOCATION).filter(|_| is_redirect) else {
+                return Ok((response, login.is_some()));
+            };
+            url = self.follow(&url, location)?;
+        }
+        Err(HttpError::Redirects {
+            url: self.name.clone(),
+            limit: self.options.redirects,
+            last: url.to_string(),
+        }
+        .into())
+    }
+
+    fn follow(&self, from: &HttpUrl, location: &str) -> Result<HttpUrl, HttpError> {
+        let refused = |to: String, reason| HttpError::Redirect {
+            url: self.name.clone(),
+            to,
+            reason,
+        };
+        let to = from
+            .join(location)
+            .map_err(|_| refused("something else".to_owned(), "it is no http:// or https:// URL"))?;
+        match from.is_secure() && !to.is_secure() {
+            true => Err(refused(to.to_string(), "it leads from https:// to http://")),
+            false => Ok(to),
+        }
+    }
+
+    fn conditions(&self, have: u64) -> Vec<(header::HeaderName, String)> {
+        let mut headers = vec![(header::ACCEPT_ENCODING, "identity".to_owned())];
+        if have > 0 {
+            headers.push((header::RANGE, format!("bytes={have}-")));
+            let part_of = self.part_of.clone().unwrap_or_default();
+            // A weak validator says nothing of single bytes.
+            let strong = part_of.etag.filter(|etag| !etag.starts_with("W/"));
+            headers.extend(
+                strong
+                    .or(part_of.last_modified)
+                    .map(|value| (header::IF_RANGE, value)),
+            );
+        } else if let Some(known) = self.wanted.known {
+            let etag = known.etag.clone().map(|etag| (header::IF_NONE_MATCH, etag));
+            let time = known.last_modified.clone();
+            headers.extend(etag.or(time.map(|time| (header::IF_MODIFIED_SINCE, time))));
+        }
+        headers
+    }
+
+    fn receive(
+        &mut self,
+        response: Response<Body>,
+        sink: &mut dyn Sink,
+        mut received: u64,
+        size: Option<u64>,
+        meta: &Meta,
+    ) -> Result<Reply, Trouble> {
+        let (limit, flag) = self.wanted.limit;
+        let too_large = |name: &str| HttpError::TooLarge {
+            url: name.to_owned(),
+            limit,
+            flag,
+        };
+        if size.is_some_and(|size| size > limit) {
+            return Err(too_large(&self.name).into());
+        }
+        // What is here of it may be gone on with if it is known to be of the same thing.
+        self.part_of = Some(meta.validators.clone()).filter(|is| *is != Validators::default());
+        self.options.tell(&Event::Started {
+            url: &self.name,
+            size,
+        });
+        let mut body = response.into_body().into_reader();
+        let mut buffer = vec![0; 64 << 10];
+        let mut pace = Pace::new(&self.options.timeouts);
+        loop {
+            let count = match body.read(&mut buffer) {
+                Ok(count) => count,
+                Err(error) => {
+                    let phase = Phase::Body { received, size };
+                    return Err(agent::trouble(
+                        error.into(),
+                        &self.name,
+                        phase,
+                        &self.options.timeouts,
+                    ));
+                }
+            };
+            if count == 0 {
+                break;
+            }
+            received += count as u64;
+            if received > limit {
+                return Err(too_large(&self.name).into());
+            }
+            sink.append(&buffer[..count]).map_err(keep_error(&self.name))?;
+            self.options.tell(&Event::Received {
+                url: &self.name,
+                bytes: received,
+                size,
+            });
+            pace.check(count as u64, &self.name)?;
+        }
+        // Without a length the end of the answer and a broken connection look the same.
+        let expected = size.or(self.wanted.size);
+        if expected.is_some_and(|expected| received < expected) && size != Some(received) {
+            return Err(Trouble::passing(HttpError::Broken {
+                url: self.name.clone(),
+                received,
+                size: expected,
+            }));
+        }
+        self.options.tell(&Event::Finished {
+            url: &self.name,
+            bytes: received,
+        });
+        Ok(Reply::Complete(meta.clone()))
+    }
+
+    fn protocol(&self, reason: &str) -> HttpError {
+        HttpError::Protocol {
+            url: self.name.clone(),
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+fn keep_error(name: &str) -> impl Fn(io::Error) -> HttpError + Copy + '_ {
+    move |source| HttpError::Keep {
+        url: name.to_owned(),
+        source,
+    }
+}
+
+/// Whether an answer comes fast enough to end some day.
+struct Pace {
+    window: Duration,
+    since: Instant,
+    bytes: u64,
+}
+
+impl Pace {
+    fn new(timeouts: &Timeouts) -> Self {
+        Self {
+            window: timeouts.stall,
+            since: Instant::now(),
+            bytes: 0,
+        }
+    }
+
+    fn check(&mut self, bytes: u64, name: &str) -> Result<(), Trouble> {
+        self.bytes += bytes;
+        if self.since.elapsed() < self.window {
+            return Ok(());
+        }
+        let least = Timeouts::SLOWEST as f64 * self.window.as_secs_f64();
+        if (self.bytes as f64) < least {
+            return Err(Trouble::passing(HttpError::Stalled {
+                url: name.to_owned(),
+                received: self.bytes,
+                limit: self.window,
+                slowest: Timeouts::SLOWEST,
+            }));
+        }
+        (self.since, self.bytes) = (Instant::now(), 0);
+        Ok(())
+    }
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn number(headers: &HeaderMap, name: header::HeaderName) -> Option<u64> {
+    text(headers, name)?.trim().parse().ok()
+}
+
+fn meta(headers: &HeaderMap) -> Meta {
+    let owned = |name| text(headers, name).map(str::to_owned);
+    let control = text(headers, header::CACHE_CONTROL)
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    let mut directives = control.split(',').map(str::trim);
+    let max_age = directives
+        .clone()
+        .find_map(|one| one.strip_prefix("max-age=")?.trim_matches('"').parse().ok());
+    let age = number(headers, header::AGE).unwrap_or(0);
+    let must_ask = directives
+        .clone()
+        .any(|one| one == "no-cache" || one.starts_with("no-cache="));
+    Meta {
+        validators: Validators {
+            etag: owned(header::ETAG),
+            last_modified: owned(header::LAST_MODIFIED),
+        },
+        fresh_for: match must_ask {
+            true => Duration::ZERO,
+            false => Duration::from_secs(max_age.unwrap_or(0_u64).saturating_sub(age)),
+        },
+        no_store: directives.any(|one| one == "no-store"),
+    }
+}
+
+/// The start, and the size of the whole.
+fn content_range(value: &str) -> Option<(u64, Option<u64>)> {
+    let (range, size) = value.trim().strip_prefix("bytes ")?.split_once('/')?;
+    let (start, _) = range.split_once('-')?;
+    Some((start.trim().parse().ok()?, size.trim().parse().ok()))
+}
+
+/// Seconds, or the time when to come back.
+fn retry_after(value: &str) -> Option<Duration> {
+    let value = value.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let time = jiff::fmt::rfc2822::parse(value).ok()?.timestamp();
+    Some(Duration::try_from(time.duration_since(jiff::Timestamp::now())).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &str)| {
+            (header::HeaderName::from_static(name), value.parse().unwrap())
+        };
+        lines.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn how_long_an_answer_stays_fresh() {
+        let rows = [
+            ("max-age=60", 60, false),
+            ("public, Max-Age=\"60\"", 60, false),
+            ("no-cache, max-age=60", 0, false),
+            ("no-store", 0, true),
+            ("max-age=soon", 0, false),
+            ("", 0, false),
+        ];
+        for (value, seconds, no_store) in rows {
+            let meta = meta(&headers(&[("cache-control", value)]));
+            assert_eq!(
+                (meta.fresh_for.as_secs(), meta.no_store),
+                (seconds, no_store),
+                "{value}"
+            );
+        }
+        let meta = meta(&headers(&[("cache-control", "max-age=60"), ("age", "50")]));
+        assert_eq!(meta.fresh_for.as_secs(), 10);
+    }
+
+    #[test]
+    fn ranges_and_waits_are_read() {
+        assert_eq!(content_range("bytes 5-9/10"), Some((5, Some(10))));
+        assert_eq!(content_range("bytes 5-9/*"), Some((5, None)));
+        assert_eq!(content_range("lines 5-9/10"), None);
+        assert_eq!(retry_after("120"), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+        assert_eq!(retry_after("soon"), None);
+    }
+}
