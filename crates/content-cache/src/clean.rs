@@ -105,6 +105,9 @@ impl Cache {
             false => clean.older_than.unwrap_or(ABANDONED).min(ABANDONED),
         };
         self.sweep(age, clean.dry_run, &mut report)?;
+        if !clean.dry_run {
+            self.remove_locks()?;
+        }
         Ok(report)
     }
 
@@ -186,7 +189,7 @@ impl Cache {
         }
     }
 
-    /// Removes what processes that are gone began to make so long ago, and the files of locks that nobody holds.
+    /// Removes what processes that are gone began to make so long ago.
     fn sweep(&self, age: Duration, dry_run: bool, report: &mut Report) -> Result<(), Trouble> {
         let Some(partials) = self.descend(&[PARTIAL])? else {
             return Ok(());
@@ -207,9 +210,11 @@ impl Cache {
                 Err(trouble) => report.failed.push((trouble.path, trouble.source.to_string())),
             }
         }
-        if dry_run {
-            return Ok(());
-        }
+        Ok(())
+    }
+
+    /// Removes the files of locks that nobody holds.
+    fn remove_locks(&self) -> Result<(), Trouble> {
         if let Some(locks) = self.descend(&[LOCKS])? {
             for name in locks.names()? {
                 // Taking a lock and dropping it removes its file.

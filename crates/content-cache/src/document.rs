@@ -96,10 +96,10 @@ impl Cache {
         let Some(new) = ask(current.as_ref()).map_err(CacheError::Make)? else {
             return Ok(current);
         };
-        if lock.is_some() {
-            if let Err(trouble) = self.write(kind, key, &new.encode()) {
-                self.not_kept(&trouble);
-            }
+        if lock.is_some()
+            && let Err(trouble) = self.write(kind, key, &new.encode())
+        {
+            self.not_kept(&trouble);
         }
         Ok(Some(new))
     }

@@ -1,9 +1,10 @@
 //! Entries that are made once.
 
+use std::fmt;
 use std::fs::{self, File, FileTimes};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
-use std::{fmt, io};
 
 use bytes::Bytes;
 
@@ -54,7 +55,9 @@ impl Cache {
             let bytes = partial.bytes().map_err(|error| io(&partial, error))?;
             match verify(&bytes) {
                 Ok(value) => {
-                    if let Err(trouble) = self.publish(kind, key, partial) {
+                    if lock.is_some()
+                        && let Err(trouble) = self.publish(kind, key, partial)
+                    {
                         self.not_kept(&trouble);
                     }
                     return Ok((bytes, value));
@@ -77,7 +80,7 @@ impl Cache {
         key: &Key,
         verify: impl Fn(&Bytes) -> Result<T, E>,
     ) -> Option<(Bytes, T)> {
-        let file = self.open(kind, key)?;
+        let file = self.open_unnoted(kind, key)?;
         let verified = match read(&file) {
             Ok(bytes) => match verify(&bytes) {
                 Ok(value) => Ok((bytes, value)),
@@ -115,7 +118,7 @@ impl Cache {
     ) -> Result<T, CacheError<E>> {
         let path = self.path(kind, key);
         let find = || {
-            let file = self.open(kind, key)?;
+            let file = self.open_unnoted(kind, key)?;
             let entry = read(&path);
             match entry {
                 Some(_) => note_use(&file),
@@ -168,7 +171,6 @@ impl Cache {
 
     /// Writes a small content under a lock that is held already.
     pub(crate) fn write(&self, kind: Kind, key: &Key, content: &[u8]) -> Result<(), Trouble> {
-        use std::io::Write as _;
         let mut partial = self.partial(kind, key)?;
         let written = partial
             .restart()
@@ -193,7 +195,10 @@ impl Cache {
         if fs::hard_link(file, partial.path()).is_err() {
             fs::copy(file, partial.path())?;
         }
-        Ok(self.publish(kind, key, partial)?)
+        self.publish(kind, key, partial)?;
+        // The file may be old; the entry is not.
+        self.open(kind, key);
+        Ok(())
     }
 
     /// Forgets an entry.
@@ -232,9 +237,14 @@ impl Cache {
         }
     }
 
-    /// Opens an entry, whatever it holds; `None` too if something else than a file is in its place.
-    fn open(&self, kind: Kind, key: &Key) -> Option<File> {
-        // What cannot be read is as good as not there. It will be replaced, or the reason why not be told.
+    /// Opens the file of an entry for who reads it in another way, copies or clones it; `None` if it is not there. What
+    /// it holds is not verified.
+    pub fn open(&self, kind: Kind, key: &Key) -> Option<File> {
+        self.open_unnoted(kind, key).inspect(note_use)
+    }
+
+    /// What cannot be read is as good as not there: it will be replaced, or the reason why not be told.
+    fn open_unnoted(&self, kind: Kind, key: &Key) -> Option<File> {
         self.directory_of(kind, key).ok()??.file(key.as_str()).ok()?
     }
 
@@ -260,10 +270,11 @@ impl Cache {
     }
 
     fn publish(&self, kind: Kind, key: &Key, partial: Partial) -> Result<(), Trouble> {
-        let size = partial.length().unwrap_or_default();
         let directory = self.prepare(&[kind.name(), key.prefix()])?;
         partial.publish(&directory, key.as_str(), kind.is_durable())?;
-        self.added(size);
+        if let Some(stat) = directory.stat(key.as_str())? {
+            self.added(u64::try_from(stat.st_size).unwrap_or_default());
+        }
         Ok(())
     }
 
@@ -288,8 +299,11 @@ impl Cache {
     fn prepare(&self, names: &[&str]) -> Result<Directory, Trouble> {
         let root = Directory::make(self.root())?;
         if root.sub(LAYOUT)?.is_none() {
-            let tag = self.root().join(TAG.0);
-            fs::write(&tag, TAG.1).map_err(|source| Trouble::new(&tag, source))?;
+            // The tag is a courtesy; that it cannot be written is no reason to do without the cache.
+            let _ = root.make_file(TAG.0).map(|mut tag| match tag.metadata()?.len() {
+                0 => tag.write_all(TAG.1.as_bytes()),
+                _ => Ok(()),
+            });
         }
         let mut directory = root.make_sub(LAYOUT)?;
         for name in names {

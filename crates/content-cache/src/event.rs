@@ -29,14 +29,20 @@ pub enum Event<'a> {
     },
 }
 
+type Tell = dyn Fn(Event<'_>) + Send + Sync;
+
 /// Who is told.
 #[derive(Clone, Default)]
-pub(crate) struct Listener(pub(crate) Option<Arc<dyn Fn(Event<'_>) + Send + Sync>>);
+pub(crate) struct Listener(Option<Arc<Tell>>);
 
 impl Listener {
+    pub(crate) fn new(tell: impl Fn(Event<'_>) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(tell)))
+    }
+
     pub(crate) fn tell(&self, event: Event<'_>) {
-        if let Some(listener) = &self.0 {
-            listener(event);
+        if let Some(tell) = &self.0 {
+            tell(event);
         }
     }
 }

@@ -103,7 +103,7 @@ impl Cache {
     #[must_use]
     pub fn with_listener(self, listener: impl Fn(Event<'_>) + Send + Sync + 'static) -> Self {
         Self {
-            listener: Listener(Some(Arc::new(listener))),
+            listener: Listener::new(listener),
             ..self
         }
     }

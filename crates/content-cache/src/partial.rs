@@ -16,7 +16,7 @@ use crate::error::{CacheError, Trouble};
 pub struct Partial {
     file: File,
     path: PathBuf,
-    /// Where it is by name; nowhere if the cache cannot be written.
+    /// Where it is by name; nowhere if the cache cannot be written, or if it has become an entry.
     place: Option<(Directory, String)>,
     /// Why writing failed.
     failure: Option<io::Error>,
@@ -92,7 +92,7 @@ impl Partial {
         Err(CacheError::Io { path, source })
     }
 
-    /// Gives it its name as an entry; nothing if it has no place. With `durable`, it is on the disk before.
+    /// Gives it its name as an entry, if it has a place. With `durable`, it is on the disk before.
     pub(crate) fn publish(mut self, to: &Directory, name: &str, durable: bool) -> Result<(), Trouble> {
         let Some((directory, partial)) = &self.place else {
             return Ok(());
@@ -163,4 +163,38 @@ pub(crate) fn read(mut file: &File) -> io::Result<Bytes> {
     bytes.try_reserve_exact(room)?;
     file.read_to_end(&mut bytes)?;
     Ok(bytes.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_whatever_the_maker_says() {
+        let mut partial = Partial {
+            file: File::options().read(true).write(true).open("/dev/full").unwrap(),
+            path: "/dev/full".into(),
+            place: None,
+            failure: None,
+        };
+        let made = partial
+            .write_all(b"text")
+            .map_err(|_| "the download was interrupted");
+        let text = "the cache: /dev/full: No space left on device (os error 28)";
+        assert_eq!(partial.after(made).unwrap_err().to_string(), text);
+        assert!(matches!(
+            partial.after(Err("not found")),
+            Err(CacheError::Make("not found"))
+        ));
+    }
+
+    #[test]
+    fn what_lies_in_memory_reads_as_it_was_written() {
+        let mut partial = Partial::unnamed().unwrap();
+        partial.write_all(b"some").unwrap();
+        partial.write_all(b"thing").unwrap();
+        assert_eq!(partial.length().unwrap(), 9);
+        assert_eq!(std::fs::read(partial.path()).unwrap(), b"something");
+        assert_eq!(partial.bytes().unwrap(), "something");
+    }
 }

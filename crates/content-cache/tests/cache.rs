@@ -101,6 +101,22 @@ fn a_file_that_is_complete_is_taken_over() {
 }
 
 #[test]
+fn opening_a_file_is_use() {
+    let root = tempfile::tempdir().unwrap();
+    let cache = Cache::at(root.path());
+    assert!(cache.open(THINGS, &key("a")).is_none());
+    entry(&cache, "a", "text", "text").unwrap();
+    let path = cache.path(THINGS, &key("a"));
+    let long_ago = SystemTime::now() - Duration::from_secs(100_000);
+    let times = FileTimes::new().set_accessed(long_ago).set_modified(long_ago);
+    File::open(&path).unwrap().set_times(times).unwrap();
+    let file = cache.open(THINGS, &key("a")).unwrap();
+    let metadata = file.metadata().unwrap();
+    assert!(metadata.accessed().unwrap() > long_ago + Duration::from_secs(90_000));
+    assert_eq!(metadata.modified().unwrap(), long_ago);
+}
+
+#[test]
 fn the_longest_unused_go_first() {
     let root = tempfile::tempdir().unwrap();
     let cache = Cache::at(root.path());

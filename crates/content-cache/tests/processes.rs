@@ -3,13 +3,14 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use std::{env, thread};
 
-use content_cache::{Cache, Clean, Key, Kind};
+use bytes::Bytes;
+use content_cache::{Cache, Clean, Key, Kind, Partial};
 
 const THINGS: Kind = Kind::durable("things");
 
@@ -26,13 +27,12 @@ fn content(thing: usize) -> Vec<u8> {
         .collect()
 }
 
-/// Gets an entry and notes in a file beside the cache when it had to be made. Making goes on where another process was
-/// killed.
-fn get(root: &Path, thing: usize) -> Vec<u8> {
+/// Gets an entry, one way or the other, and notes in a file beside the cache when it had to be made. Making goes on where
+/// another process was killed.
+fn get(root: &Path, thing: usize) -> Bytes {
     let wanted = content(thing);
-    let read = |path: &Path| fs::read(path).ok().filter(|bytes| *bytes == wanted);
     let cache = Cache::at(root.join("cache"));
-    let made = cache.file(THINGS, &key(thing), read, |partial| {
+    let make = |partial: &mut Partial| {
         let mut log = File::options().append(true).create(true).open(root.join("log"))?;
         writeln!(log, "{thing}")?;
         let there = usize::try_from(partial.length()?).unwrap();
@@ -40,9 +40,17 @@ fn get(root: &Path, thing: usize) -> Vec<u8> {
             partial.write_all(part)?;
             thread::sleep(Duration::from_micros(200));
         }
-        Ok::<_, std::io::Error>(())
-    });
-    made.unwrap()
+        Ok::<_, io::Error>(())
+    };
+    if thing.is_multiple_of(2) {
+        let read = |path: &Path| fs::read(path).ok().filter(|bytes| *bytes == wanted);
+        return cache.file(THINGS, &key(thing), read, make).unwrap().into();
+    }
+    let verify = |bytes: &Bytes| match *bytes == wanted {
+        true => Ok(()),
+        false => Err(io::Error::other("is something else")),
+    };
+    cache.fetch(THINGS, &key(thing), verify, make).unwrap().0
 }
 
 fn start(root: &Path, worker: &str) -> Child {
