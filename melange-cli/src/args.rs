@@ -35,6 +35,18 @@ pub(crate) enum Command {
     /// Shows a configuration with everything replaced and resolved, as JSON
     #[command(after_help = "Example:\n  melange compile --arch x86_64 hello.yaml")]
     Compile(Box<Compile>),
+    /// Brings a configuration to a new version
+    #[command(after_help = crate::bump::EXAMPLES)]
+    Bump(crate::bump::Bump),
+    /// Fills a template from a configuration
+    #[command(after_help = crate::query::EXAMPLES)]
+    Query(crate::query::Query),
+    /// Shows name, version and release of a configuration's package
+    #[command(after_help = "Example:\n  melange package-version hello.yaml      # hello-2.12-r0")]
+    PackageVersion(crate::query::PackageVersion),
+    /// Finds what is wrong or odd in configurations
+    #[command(after_help = crate::lint_config::EXAMPLES)]
+    LintConfig(crate::lint_config::LintConfig),
     /// Runs the tests of a configuration's packages
     #[command(after_help = crate::test::EXAMPLES)]
     Test(Box<crate::test::Test>),

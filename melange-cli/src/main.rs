@@ -2,12 +2,15 @@
 
 mod args;
 mod build;
+mod bump;
 mod compilation;
 mod doctor;
 mod failure;
 mod guest;
 mod index;
 mod keygen;
+mod lint_config;
+mod query;
 mod sign;
 mod test;
 
@@ -51,6 +54,10 @@ fn run(cli: Cli) -> Outcome {
     match cli.command {
         Command::Build(arguments) => build::build(&arguments, &steps),
         Command::Compile(arguments) => compilation::command(&arguments, &steps),
+        Command::Bump(arguments) => bump::bump(&arguments, &steps),
+        Command::Query(arguments) => query::query(&arguments),
+        Command::PackageVersion(arguments) => query::package_version(&arguments),
+        Command::LintConfig(arguments) => lint_config::lint_config(&arguments),
         Command::Test(arguments) => test::test(&arguments, &steps),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Keygen(arguments) => keygen::keygen(&arguments, &steps),

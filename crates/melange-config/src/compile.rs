@@ -15,7 +15,7 @@ use spanned_yaml::{Diagnostic, Span};
 use crate::compiled::{Compiled, Subpackage, Test};
 use crate::condition::evaluate;
 use crate::error::{Collected, ConfigError};
-use crate::source::SourceText;
+use crate::source::{Location, SourceText};
 use crate::substitute::Scope;
 use crate::types::{Environment, Group, Resources, StringMap, User};
 use crate::validate;
@@ -162,12 +162,19 @@ pub(crate) fn build_variables(
     compiler.build_scope(&configuration.package.replaced(&scope), &[])
 }
 
+/// Replaces the variables that do not depend on steps and expands ranges, and leaves pipelines as they are.
+pub(crate) fn expand(configuration: &Configuration, options: &CompileOptions) -> Result<Draft, ConfigError> {
+    Compiler::new(configuration, options).draft()
+}
+
 /// A configuration with the variables replaced that do not depend on the step they stand in.
-struct Draft {
-    compiled: Compiled,
-    pipeline: Vec<written::Pipeline>,
-    subpackages: Vec<written::Subpackage>,
-    test: Option<written::Test>,
+pub(crate) struct Draft {
+    pub(crate) compiled: Compiled,
+    pub(crate) pipeline: Vec<written::Pipeline>,
+    pub(crate) subpackages: Vec<written::Subpackage>,
+    pub(crate) test: Option<written::Test>,
+    pub(crate) vars: StringMap,
+    pub(crate) data: Vec<written::Range>,
 }
 
 struct Compiler<'a> {
@@ -207,6 +214,8 @@ impl<'a> Compiler<'a> {
             pipeline: written.pipeline.replaced(&scope),
             subpackages: self.expand_subpackages(&scope, &package.commit)?,
             test: written.test.replaced(&scope),
+            vars: self.vars.clone(),
+            data: written.data.clone(),
             compiled: Compiled {
                 environment: written.environment.replaced(&scope),
                 capabilities: written.capabilities.clone(),
@@ -409,7 +418,13 @@ impl<'a> Compiler<'a> {
         let test = subpackage
             .test
             .map(|test| compile_test(steps, test, scope, &subpackage.package.name));
+        let location = Location {
+            text: Arc::clone(self.text()),
+            span: subpackage.span,
+            used_at: None,
+        };
         let subpackage = Subpackage {
+            location: Some(Arc::new(location)),
             condition: subpackage.condition,
             enabled,
             pipeline,

@@ -70,6 +70,8 @@ pub struct Step {
 /// A package made of parts of the build.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subpackage {
+    /// Where its name is written.
+    pub location: Option<Arc<Location>>,
     /// The condition as the reference records it.
     pub condition: String,
     /// Whether the condition holds; an absent one does.

@@ -70,6 +70,10 @@ impl ConfigError {
         self
     }
 
+    pub(crate) fn into_faults(self) -> Vec<Fault> {
+        self.faults
+    }
+
     /// What is wrong, in the order it was found; there is at least one fault.
     #[must_use]
     pub fn faults(&self) -> &[Fault] {

@@ -4,12 +4,35 @@ use std::fmt::Write as _;
 
 use crate::node::Span;
 
+/// How bad something is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Nothing can be done with it.
+    #[default]
+    Error,
+    /// It works, but is hardly what was meant.
+    Warning,
+}
+
+impl Severity {
+    /// The word for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
 /// Says what is wrong, where, and what would be right.
 ///
 /// It displays as one line, `line L, column C: message`; [`render`] draws the text it is about.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}{message}", place(*span))]
 pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
     /// What is wrong, in one line without a full stop.
     pub message: String,
     /// Where.
@@ -26,14 +49,22 @@ fn place(span: Option<Span>) -> String {
 }
 
 impl Diagnostic {
-    /// Makes a diagnostic without a place.
+    /// Makes an error without a place.
     pub fn new(message: impl Into<String>) -> Self {
         Self {
+            severity: Severity::Error,
             message: message.into(),
             span: None,
             label: None,
             help: None,
         }
+    }
+
+    /// Makes it a warning.
+    #[must_use]
+    pub fn warning(mut self) -> Self {
+        self.severity = Severity::Warning;
+        self
     }
 
     /// Sets the place.
@@ -67,7 +98,7 @@ const WIDTH: usize = 120;
 /// source are not passed on to the terminal, and long lines are cut around the place.
 #[must_use]
 pub fn render(diagnostic: &Diagnostic, path: &str, source: &str) -> String {
-    let mut out = format!("error: {}\n", diagnostic.message);
+    let mut out = format!("{}: {}\n", diagnostic.severity.name(), diagnostic.message);
     let number = diagnostic.span.map(|span| span.line.to_string());
     let gutter = " ".repeat(number.as_ref().map_or(1, String::len));
     match diagnostic.span {

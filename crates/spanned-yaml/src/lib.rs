@@ -45,7 +45,7 @@ mod parse;
 mod path;
 mod resolve;
 
-pub use diagnostic::{Diagnostic, nearest, render};
+pub use diagnostic::{Diagnostic, Severity, nearest, render};
 pub use edit::{Document, EditError};
 pub use emit::{EmitValue, emit};
 pub use fields::Fields;
