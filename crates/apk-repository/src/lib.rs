@@ -55,7 +55,7 @@ pub use credentials::{Credentials, CredentialsError};
 pub use error::{HttpError, RepositoryError};
 pub use keys::AnnouncedKey;
 pub use location::{Location, LocationError};
-pub use options::{ClientOptions, Event, Retry, Roots, Timeouts};
+pub use options::{ClientOptions, Event, Retry, Roots, Timeouts, Watch};
 pub use packages::checksum;
 pub use proxy::Proxies;
 pub use url::UrlError;

@@ -10,6 +10,9 @@ use content_cache::Cache;
 use crate::credentials::Credentials;
 use crate::proxy::Proxies;
 
+/// Is told what happens.
+pub type Watch = dyn Fn(&Event<'_>) + Send + Sync;
+
 /// How a [`Client`](crate::Client) behaves: plain data, nothing of it out of the environment.
 #[derive(Clone)]
 pub struct ClientOptions {
@@ -41,7 +44,7 @@ pub struct ClientOptions {
     /// What requests say who they are from.
     pub user_agent: String,
     /// Who is told what happens.
-    pub watch: Option<Arc<dyn Fn(&Event<'_>) + Send + Sync>>,
+    pub watch: Option<Arc<Watch>>,
     /// How the client waits before it tries again; a test need not wait at all.
     pub sleep: Arc<dyn Fn(Duration) + Send + Sync>,
 }

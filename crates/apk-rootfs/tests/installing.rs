@@ -1,5 +1,7 @@
 //! Packages into trees: what goes, what conflicts, what is refused, and what the layer and the database say then.
 
+#![allow(clippy::unwrap_used)]
+
 use apk_rootfs::{InstallError, Installation, Installed, Package, Tree, accounts, busybox, layers, paths};
 use apk_types::{Arch, Checksum, Dependency, PackageRecord};
 use proptest::prelude::*;
