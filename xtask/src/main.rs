@@ -2,9 +2,11 @@
 
 mod bench;
 mod conformance;
+mod debian;
 mod lint;
 mod package;
 mod quickstart;
+mod realworld;
 mod repository;
 mod run_image;
 mod tests;
@@ -18,6 +20,7 @@ usage: cargo xtask COMMAND
 
   quickstart [DIR]   key, local repository, package, image, container: the whole way (DIR: ./quickstart)
   test [NAME]        every test: unit, documentation, end to end; or those whose name contains NAME
+  realworld [NAME]   software that people use: built, tested, installed into images and run; or what contains NAME
   bench [APKO]       the benches as ratios to gzip -d and sha256sum, and show-packages against another apko
   lint               formatting, clippy and documentation without warnings, dependencies
   conformance        the conformance sets against conformance.toml, where they lie beside the project
@@ -36,6 +39,8 @@ fn main() -> ExitCode {
         ["quickstart", directory] if !directory.starts_with('-') => quickstart::command(Path::new(directory)),
         ["test"] => tests::command(""),
         ["test", name] if !name.starts_with('-') => tests::command(name),
+        ["realworld"] => realworld::command(""),
+        ["realworld", name] if !name.starts_with('-') => realworld::command(name),
         ["bench"] => bench::command(None),
         ["bench", peer] if !peer.starts_with('-') => bench::command(Some(Path::new(peer))),
         ["lint"] => lint::command(),

@@ -176,6 +176,29 @@ pub(crate) fn in_runc(layout: &Path, directory: &Path, port: u16) -> Outcome<Str
     answer.and_then(|answer| killed.and(ended.map(|_| answer).map_err(Into::into)))
 }
 
+/// Unpacks an image into `directory` and runs a command in it with runc, without a network. Returns what it printed to
+/// standard output. Needs root.
+pub(crate) fn command_in_runc(layout: &Path, directory: &Path, command: &[&str]) -> Outcome<String> {
+    fs::create_dir(directory).at(directory)?;
+    let bundle = directory.join("bundle");
+    let named = named_layout(layout, directory)?;
+    let image = format!("{}:latest", named.display());
+    let mut umoci = Command::new("umoci");
+    printed(umoci.args(["unpack", "--image", &image]).arg(&bundle))?;
+    let path = bundle.join("config.json");
+    let mut config = read_json(&path)?;
+    config["process"]["terminal"] = json!(false);
+    config["process"]["args"] = json!(command);
+    fs::write(&path, config.to_string()).at(&path)?;
+    let name = format!("xtask-{}", std::process::id());
+    printed(
+        Command::new("runc")
+            .args(["run", "--bundle"])
+            .arg(&bundle)
+            .arg(&name),
+    )
+}
+
 /// A copy of a layout whose image has the name `latest`: umoci finds images by name, and apko writes none.
 fn named_layout(layout: &Path, directory: &Path) -> Outcome<PathBuf> {
     let copy = directory.join("layout");
