@@ -199,9 +199,15 @@ impl Transfer<'_> {
                 }
             }
             StatusCode::RANGE_NOT_SATISFIABLE if have > 0 => {
+                let size = text(headers, header::CONTENT_RANGE).and_then(|range| range.strip_prefix("bytes */"));
+                if size.and_then(|size| size.trim().parse().ok()) == Some(have) {
+                    // All of it is here: the length that was stated before was wrong.
+                    let validators = self.part_of.clone().unwrap_or_default();
+                    return Ok(Reply::Complete(Meta { validators, ..meta }));
+                }
                 sink.restart().map_err(keep)?;
                 Err(Trouble::passing(
-                    self.protocol("it has no more, but is not complete"),
+                    self.protocol("it has less than it had a moment ago"),
                 ))
             }
             status => {
