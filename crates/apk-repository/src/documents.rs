@@ -3,56 +3,29 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use content_cache::{Key, Kind};
-use serde::{Deserialize, Serialize};
+use content_cache::{CacheError, Document, Key, Kind};
 
 use crate::client::Client;
 use crate::error::{HttpError, RepositoryError};
-use crate::options::{ClientOptions, Event};
 use crate::transfer::{Meta, Reply, Validators, Wanted};
 use crate::url::HttpUrl;
 
+/// Indexes, keys and what leads to keys, by their URL.
 const DOCUMENTS: Kind = Kind::new("documents");
-
-/// Locks for those who ask for a document; there are no such entries.
-const UPDATES: Kind = Kind::new("document-updates");
 
 /// How long nobody asks again for what was not there: a repository that announces no keys seldom begins to.
 const MISSING_FOR: Duration = Duration::from_secs(600);
 
-/// What is known of a document without its body. Times are in microseconds since 1970.
-#[derive(Serialize, Deserialize)]
-struct Known {
-    url: String,
-    checked: u64,
-    fresh_until: u64,
-    is_there: bool,
-    #[serde(flatten)]
-    validators: Validators,
-}
+/// The fields of a document that is kept. Times are in microseconds since 1970.
+const URL: &str = "url";
+const CHECKED: &str = "checked";
+const FRESH_UNTIL: &str = "fresh-until";
+const MISSING: &str = "missing";
+const ETAG: &str = "etag";
+const LAST_MODIFIED: &str = "last-modified";
 
-struct Kept {
-    known: Known,
-    body: Bytes,
-}
-
-impl Kept {
-    /// What [`Kept::to_bytes`] wrote.
-    fn parse(entry: Bytes) -> Option<Self> {
-        let end = entry.iter().position(|byte| *byte == b'\n')?;
-        Some(Self {
-            known: serde_json::from_slice(&entry[..end]).ok()?,
-            body: entry.slice(end + 1..),
-        })
-    }
-
-    fn to_bytes(&self) -> serde_json::Result<Vec<u8>> {
-        let mut entry = serde_json::to_vec(&self.known)?;
-        entry.push(b'\n');
-        entry.extend_from_slice(&self.body);
-        Ok(entry)
-    }
-}
+/// A document as a caller wants it, `None` where there is none, and as it is to be kept from now on.
+type Asked<T> = (Option<T>, Option<Document>);
 
 impl Client {
     /// Fetches a document, `None` where the server has none. What `read` does not accept is not kept, and is asked for
@@ -62,132 +35,136 @@ impl Client {
         url: &HttpUrl,
         read: impl Fn(&Bytes) -> Result<T, RepositoryError>,
     ) -> Result<Option<T>, RepositoryError> {
+        let Some(cache) = &self.options().cache else {
+            return Ok(self.ask(url, None, &read)?.0);
+        };
         let key = Key::of(&[url.as_str().as_bytes()]);
         let began = now();
-        let mut kept = self.kept(url, &key);
+        let kept = cache
+            .document(DOCUMENTS, &key)
+            .filter(|kept| kept.field(URL) == Some(url.as_str()));
         if self.options().offline {
             let url = url.to_string();
             let kept = kept.ok_or(HttpError::Offline { url })?;
-            return kept.known.is_there.then(|| read(&kept.body)).transpose();
+            return kept
+                .field(MISSING)
+                .is_none()
+                .then(|| read(&kept.body))
+                .transpose();
         }
-        let fresh = |kept: &Kept| kept.known.checked <= began && began < kept.known.fresh_until;
-        if let Some(done) = kept
+        let is_fresh = |kept: &Document| time(kept, CHECKED) <= began && began < time(kept, FRESH_UNTIL);
+        if let Some(value) = kept
             .as_ref()
-            .filter(|kept| fresh(kept))
-            .and_then(|kept| use_kept(kept, &read))
+            .filter(|kept| is_fresh(kept))
+            .and_then(|kept| accept(kept, &read))
         {
-            return Ok(done);
+            return Ok(value);
         }
-        // Of the processes that want the same document at the same time, one asks for it.
-        let lock = self
-            .options()
-            .cache
-            .as_ref()
-            .map(|cache| cache.lock(UPDATES, &key));
-        if matches!(lock, Some(Ok(_))) {
-            kept = self.kept(url, &key);
-            let asked_meanwhile = kept.as_ref().filter(|kept| kept.known.checked > began);
-            if let Some(done) = asked_meanwhile.and_then(|kept| use_kept(kept, &read)) {
-                return Ok(done);
+        let mut value = None;
+        let revised = cache.revise(DOCUMENTS, &key, |kept| {
+            // Another process may have asked while this one waited.
+            let kept = kept.filter(|kept| kept.field(URL) == Some(url.as_str()));
+            let is_new = |kept: &&Document| time(kept, CHECKED) > began;
+            value = kept.filter(is_new).and_then(|kept| accept(kept, &read));
+            if value.is_some() {
+                return Ok(None);
             }
+            let (found, document) = self.ask(url, kept, &read)?;
+            value = Some(found);
+            Ok(document)
+        });
+        match (value, revised) {
+            (_, Err(CacheError::Make(error))) => Err(error),
+            (Some(value), _) => Ok(value),
+            // The cache cannot even be locked.
+            (None, _) => Ok(self.ask(url, None, &read)?.0),
         }
-        self.ask(url, &key, kept, &read)
     }
 
     fn ask<T>(
         &self,
         url: &HttpUrl,
-        key: &Key,
-        kept: Option<Kept>,
+        kept: Option<&Document>,
         read: &impl Fn(&Bytes) -> Result<T, RepositoryError>,
-    ) -> Result<Option<T>, RepositoryError> {
-        let kept = kept.filter(|kept| kept.known.is_there && kept.known.validators != Validators::default());
-        let limit = self
-            .options()
-            .max_document_size
-            .min(self.options().max_response_size);
-        let flag = match limit == self.options().max_document_size {
-            true => "--max-apkindex-decompressed-size",
-            false => "--max-http-response-size",
+    ) -> Result<Asked<T>, RepositoryError> {
+        let most = self.options().max_response_size;
+        let limit = match self.options().max_document_size {
+            limit if limit <= most => (limit, "--max-apkindex-decompressed-size"),
+            _ => (most, "--max-http-response-size"),
         };
         let wanted = |known| Wanted {
             url,
-            limit: (limit, flag),
+            limit,
             size: None,
             known,
             is_checked: false,
         };
+        let known = kept.map(|kept| Validators {
+            etag: kept.field(ETAG).map(str::to_owned),
+            last_modified: kept.field(LAST_MODIFIED).map(str::to_owned),
+        });
+        let known = known.filter(|known| *known != Validators::default());
         let mut body = Vec::new();
-        let known = kept.as_ref().map(|kept| &kept.known.validators);
-        let mut reply = self.download(&wanted(known), &mut body);
-        if let (Ok(Reply::Unchanged(meta)), Some(kept)) = (&reply, &kept) {
+        let mut reply = self.download(&wanted(known.as_ref()), &mut body);
+        if let (Ok(Reply::Unchanged(meta)), Some(kept)) = (&reply, kept) {
             if let Ok(value) = read(&kept.body) {
-                if meta.fresh_for > Duration::ZERO {
-                    self.keep(url, key, meta, Some(kept.body.clone()));
-                }
-                return Ok(Some(value));
+                let is_longer_fresh = meta.fresh_for > Duration::ZERO && !meta.no_store;
+                return Ok((
+                    Some(value),
+                    is_longer_fresh.then(|| document(url, meta, kept.body.clone())),
+                ));
             }
-            // What is kept is damaged, or was acceptable to others alone.
+            // What is kept is acceptable to others alone.
             reply = self.download(&wanted(None), &mut body);
         }
         match reply {
             Ok(Reply::Complete(meta) | Reply::Unchanged(meta)) => {
                 let body = Bytes::from(body);
                 let value = read(&body)?;
-                self.keep(url, key, &meta, Some(body));
-                Ok(Some(value))
+                Ok((Some(value), (!meta.no_store).then(|| document(url, &meta, body))))
             }
             Err(error) if matches!(error.status(), Some(404 | 410)) => {
-                self.keep(url, key, &Meta::default(), None);
-                Ok(None)
+                let meta = Meta {
+                    fresh_for: MISSING_FOR,
+                    ..Meta::default()
+                };
+                Ok((None, Some(document(url, &meta, Bytes::new()).with(MISSING, ""))))
             }
             Err(error) => Err(error.into()),
-        }
-    }
-
-    fn kept(&self, url: &HttpUrl, key: &Key) -> Option<Kept> {
-        let entry = self.options().cache.as_ref()?.get(DOCUMENTS, key)?;
-        Kept::parse(entry).filter(|kept| kept.known.url == url.as_str())
-    }
-
-    /// That it cannot be kept is no error.
-    fn keep(&self, url: &HttpUrl, key: &Key, meta: &Meta, body: Option<Bytes>) {
-        let Some(cache) = self.options().cache.as_ref().filter(|_| !meta.no_store) else {
-            return;
-        };
-        let checked = now();
-        let fresh_for = match body {
-            Some(_) => meta.fresh_for,
-            None => MISSING_FOR,
-        };
-        let fresh_for = u64::try_from(fresh_for.as_micros()).unwrap_or(u64::MAX);
-        let kept = Kept {
-            known: Known {
-                url: url.as_str().to_owned(),
-                checked,
-                fresh_until: checked.saturating_add(fresh_for),
-                is_there: body.is_some(),
-                validators: meta.validators.clone(),
-            },
-            body: body.unwrap_or_default(),
-        };
-        let put = kept.to_bytes().map_err(Into::into);
-        if let Err(error) = put.and_then(|entry| cache.put(DOCUMENTS, key, &entry)) {
-            warn_of_cache(self.options(), &error);
         }
     }
 }
 
 /// What is kept, if it is acceptable.
-fn use_kept<T>(kept: &Kept, read: impl Fn(&Bytes) -> Result<T, RepositoryError>) -> Option<Option<T>> {
-    match kept.known.is_there {
-        true => read(&kept.body).ok().map(Some),
-        false => Some(None),
+fn accept<T>(kept: &Document, read: impl Fn(&Bytes) -> Result<T, RepositoryError>) -> Option<Option<T>> {
+    match kept.field(MISSING) {
+        None => read(&kept.body).ok().map(Some),
+        Some(_) => Some(None),
     }
 }
 
-pub(crate) fn warn_of_cache(options: &ClientOptions, error: &std::io::Error) {
-    options.tell(&Event::Warning(format!("the cache cannot be written: {error}")));
+fn document(url: &HttpUrl, meta: &Meta, body: Bytes) -> Document {
+    let checked = now();
+    let fresh_for = u64::try_from(meta.fresh_for.as_micros()).unwrap_or(u64::MAX);
+    let mut document = Document::new(body)
+        .with(URL, url.as_str())
+        .with(CHECKED, checked.to_string())
+        .with(FRESH_UNTIL, checked.saturating_add(fresh_for).to_string());
+    let Validators { etag, last_modified } = &meta.validators;
+    for (name, value) in [(ETAG, etag), (LAST_MODIFIED, last_modified)] {
+        if let Some(value) = value {
+            document = document.with(name, value);
+        }
+    }
+    document
+}
+
+/// A time that a document has as a field; without it 1970.
+fn time(document: &Document, name: &str) -> u64 {
+    document
+        .field(name)
+        .and_then(|time| time.parse().ok())
+        .unwrap_or_default()
 }
 
 fn now() -> u64 {

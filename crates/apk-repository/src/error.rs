@@ -31,6 +31,12 @@ pub enum RepositoryError {
     /// Something could not be fetched.
     #[error(transparent)]
     Http(#[from] HttpError),
+    /// The cache cannot be used.
+    #[error("{reason}")]
+    Cache {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// What should be a key is none.
     #[error("{at}: {source}")]
     Key {

@@ -1,16 +1,11 @@
 //! Package files: fetched once, and verified whenever they are read.
 
-use std::cell::Cell;
-use std::fs;
-use std::path::Path;
-
 use apk_package::{Expected, Limits, PackageError, VerifiedPackage};
 use apk_types::{Arch, Checksum, PackageRecord};
 use bytes::Bytes;
-use content_cache::{Cache, CacheError, Key, Kind, Partial};
+use content_cache::{CacheError, Key, Kind, Partial};
 
 use crate::client::{Client, Place, Trust, read_file};
-use crate::documents::warn_of_cache;
 use crate::error::{HttpError, RepositoryError};
 use crate::location::Location;
 use crate::transfer::{Sink, Wanted};
@@ -122,79 +117,21 @@ impl Client {
             self.download_package(&package, &mut bytes)?;
             return Ok((at, bytes.into(), None));
         };
-        let open = |bytes: Bytes| {
-            let opened = open(bytes.clone(), &expected(&package.name, record, package.checksum))?;
-            Ok((bytes, opened))
+        let verify = |bytes: &Bytes| {
+            let opened = open(bytes.clone(), &expected(&package.name, record, package.checksum));
+            opened.map_err(|source| RepositoryError::Package {
+                at: at.clone(),
+                source,
+            })
         };
-        let (bytes, opened) = self.kept_package(cache, &package, open)?;
-        Ok((at, bytes, Some(opened)))
-    }
-
-    fn kept_package<T>(
-        &self,
-        cache: &Cache,
-        package: &Package<'_>,
-        open: impl Fn(Bytes) -> Result<(Bytes, T), PackageError>,
-    ) -> Result<(Bytes, T), RepositoryError> {
-        // What was verified when it was made need not be verified again.
-        let made = Cell::new(None);
-        let read = |path: &Path| made.take().or_else(|| open(fs::read(path).ok()?.into()).ok());
-        let make = |partial: &mut Partial| {
-            let is_resumed = Sink::length(partial).is_ok_and(|length| length > 0);
-            let opened = match self.download_and_open(package, partial, &open) {
-                // The beginning may have been of another file.
-                Err(RepositoryError::Package { .. }) if is_resumed => {
-                    self.download_and_open(package, partial, &open)
-                }
-                opened => opened,
-            }?;
-            made.set(Some(opened));
-            Ok(())
-        };
-        match cache.file(FILES, &key(package.checksum), read, make) {
-            Ok(opened) => Ok(opened),
+        let make = |partial: &mut Partial| self.download_package(&package, partial);
+        match cache.fetch(FILES, &key(package.checksum), verify, make) {
+            Ok((bytes, opened)) => Ok((at, bytes, Some(opened))),
             Err(CacheError::Make(error)) => Err(error),
-            Err(CacheError::Io { source, .. }) => {
-                warn_of_cache(self.options(), &source);
-                self.without_cache(package, &open, made.take())
-            }
-            Err(CacheError::Unverified(_)) => self.without_cache(package, &open, None),
+            Err(error) => Err(RepositoryError::Cache {
+                reason: error.to_string(),
+            }),
         }
-    }
-
-    fn without_cache<T>(
-        &self,
-        package: &Package<'_>,
-        open: impl Fn(Bytes) -> Result<(Bytes, T), PackageError>,
-        made: Option<(Bytes, T)>,
-    ) -> Result<(Bytes, T), RepositoryError> {
-        if let Some(made) = made {
-            return Ok(made);
-        }
-        let mut bytes = Vec::new();
-        self.download_package(package, &mut bytes)?;
-        open(bytes.into()).map_err(|source| package.wrong(source))
-    }
-
-    fn download_and_open<T>(
-        &self,
-        package: &Package<'_>,
-        partial: &mut Partial,
-        open: impl Fn(Bytes) -> Result<T, PackageError>,
-    ) -> Result<T, RepositoryError> {
-        let keep = |source| HttpError::Keep {
-            url: package.url.to_string(),
-            source,
-        };
-        self.download_package(package, partial)?;
-        let bytes = fs::read(partial.path()).map_err(keep)?;
-        open(bytes.into()).map_err(|source| {
-            // Nobody must go on with a wrong beginning.
-            match partial.restart() {
-                Ok(()) => package.wrong(source),
-                Err(source) => keep(source).into(),
-            }
-        })
     }
 
     fn download_package(&self, package: &Package<'_>, sink: &mut dyn Sink) -> Result<(), RepositoryError> {
@@ -221,15 +158,6 @@ impl Client {
                 })
             }
             Err(error) => Err(error.into()),
-        }
-    }
-}
-
-impl Package<'_> {
-    fn wrong(&self, source: PackageError) -> RepositoryError {
-        RepositoryError::Package {
-            at: self.url.to_string(),
-            source,
         }
     }
 }

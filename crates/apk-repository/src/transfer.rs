@@ -26,11 +26,9 @@ pub(crate) struct Wanted<'a> {
 }
 
 /// By what a server tells whether something is still the same.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Validators {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) etag: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last_modified: Option<String>,
 }
 
@@ -199,7 +197,8 @@ impl Transfer<'_> {
                 }
             }
             StatusCode::RANGE_NOT_SATISFIABLE if have > 0 => {
-                let size = text(headers, header::CONTENT_RANGE).and_then(|range| range.strip_prefix("bytes */"));
+                let size =
+                    text(headers, header::CONTENT_RANGE).and_then(|range| range.strip_prefix("bytes */"));
                 if size.and_then(|size| size.trim().parse().ok()) == Some(have) {
                     // All of it is here: the length that was stated before was wrong.
                     let validators = self.part_of.clone().unwrap_or_default();
