@@ -6,6 +6,7 @@ mod variables;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::compiled::{Compiled, Subpackage, Test};
 use crate::condition::evaluate;
 use crate::error::{Collected, ConfigError};
 use crate::source::{Location, SourceText};
-use crate::substitute::Scope;
+use crate::substitute::{Scope, SubstitutionError};
 use crate::types::{Environment, Group, Resources, StringMap, User};
 use crate::validate;
 use crate::written::{self, Configuration};
@@ -131,6 +132,9 @@ const ENVIRONMENT: [(&str, &str); 7] = [
     ("npm_config_cache", "/var/cache/melange/npm"),
 ];
 
+/// How many subpackages a configuration may have.
+const SUBPACKAGES: usize = 10_000;
+
 /// The user and the group that builds run as, and their number.
 const BUILD_USER: &str = "build";
 const BUILD_ID: u32 = 1000;
@@ -205,7 +209,7 @@ impl<'a> Compiler<'a> {
     /// Does what the reference does when it reads a configuration.
     fn draft(&mut self) -> Result<Draft, ConfigError> {
         let written = self.configuration;
-        let scope = self.package_scope(&written.package)?;
+        let scope = Rc::new(self.package_scope(&written.package)?);
         let mut package = written.package.replaced(&scope);
         if package.commit.is_empty() {
             package.commit.clone_from(&self.options.commit);
@@ -226,6 +230,7 @@ impl<'a> Compiler<'a> {
                 ..Compiled::default()
             },
         };
+        self.within_reason(&scope, written.places.package)?;
         self.complete_environments(&mut draft);
         self.substitute_lists(&mut draft)?;
         draft.pipeline.iter_mut().for_each(hand_down);
@@ -240,21 +245,26 @@ impl<'a> Compiler<'a> {
 
     fn expand_subpackages(
         &self,
-        scope: &Scope,
+        scope: &Rc<Scope>,
         commit: &str,
     ) -> Result<Vec<written::Subpackage>, ConfigError> {
         let mut expanded = Vec::new();
         let mut faults = Collected::default();
         let mut add = |written: &written::Subpackage, scope: &Scope| {
+            if expanded.len() == SUBPACKAGES {
+                let message = format!("ranges make more than {SUBPACKAGES} subpackages");
+                return Err(self.fault(message, written.span));
+            }
             let mut subpackage = written.replaced(scope);
             if subpackage.package.commit.is_empty() {
                 commit.clone_into(&mut subpackage.package.commit);
             }
             expanded.push(subpackage);
+            self.within_reason(scope, written.span)
         };
         for subpackage in &self.configuration.subpackages {
             if subpackage.range.is_empty() {
-                add(subpackage, scope);
+                add(subpackage, scope)?;
                 continue;
             }
             let data = &self.configuration.data;
@@ -262,14 +272,21 @@ impl<'a> Compiler<'a> {
                 faults.extend(self.unknown_range(subpackage));
                 continue;
             };
-            let mut scope = scope.clone();
+            let mut scope = Scope::inside(scope);
             for (key, value) in &range.items {
                 scope.set("range.key", key);
                 scope.set("range.value", value);
-                add(subpackage, &scope);
+                add(subpackage, &scope)?;
             }
         }
         faults.end(expanded)
+    }
+
+    fn within_reason(&self, scope: &Scope, span: Span) -> Result<(), ConfigError> {
+        match scope.is_exhausted() {
+            true => Err(self.unresolved(&SubstitutionError::TooLong, span)),
+            false => Ok(()),
+        }
     }
 
     fn unknown_range(&self, subpackage: &written::Subpackage) -> ConfigError {
@@ -379,7 +396,7 @@ impl<'a> Compiler<'a> {
     fn resolve(&self, draft: Draft, pipelines: &dyn PipelineSource) -> Result<Compiled, ConfigError> {
         let Draft { mut compiled, .. } = draft;
         compiled.vars.clone_from(&self.vars);
-        let scope = self.build_scope(&compiled.package, &draft.subpackages)?;
+        let scope = Rc::new(self.build_scope(&compiled.package, &draft.subpackages)?);
         let mut steps = Steps::new(self.text(), pipelines);
         let mut faults = Collected::default();
         let mut needs = Vec::new();
@@ -409,7 +426,7 @@ impl<'a> Compiler<'a> {
         &self,
         subpackage: written::Subpackage,
         steps: &mut Steps<'_>,
-        scope: &Scope,
+        scope: &Rc<Scope>,
     ) -> Result<(Subpackage, Vec<String>), ConfigError> {
         let mut faults = Collected::default();
         let enabled = faults.keep(self.holds(&subpackage, scope)).unwrap_or_default();
@@ -445,7 +462,7 @@ impl<'a> Compiler<'a> {
 fn compile_test(
     steps: &mut Steps<'_>,
     mut test: written::Test,
-    scope: &Scope,
+    scope: &Rc<Scope>,
     package: &str,
 ) -> Result<Test, ConfigError> {
     let (pipeline, needs) = steps.compile(&test.pipeline, scope)?;

@@ -1,6 +1,8 @@
 //! Variables: `${{name}}` in texts.
 
-use std::collections::HashMap;
+use std::cell::Cell;
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 
 use spanned_yaml::Span;
 
@@ -8,7 +10,13 @@ use crate::condition::is_word;
 use crate::source::SourceText;
 
 /// The longest text that substitution may make.
-const LONGEST: usize = 16 << 20;
+pub(crate) const LONGEST: usize = 16 << 20;
+
+/// How many bytes of text one compilation may make out of variables, all in all.
+const BUDGET: usize = 256 << 20;
+
+/// What a value takes beside its text.
+const VALUE_OVERHEAD: usize = 64;
 
 /// How often values that hold variables themselves are looked at.
 const ROUNDS: usize = 32;
@@ -37,7 +45,7 @@ pub(crate) enum SubstitutionError {
         name: String,
     },
     /// More text than is reasonable.
-    #[error("replacing variables makes a text of more than {LONGEST} bytes")]
+    #[error("replacing variables makes more text than is reasonable")]
     TooLong,
 }
 
@@ -54,18 +62,57 @@ impl SubstitutionError {
 }
 
 /// The values of variables by their names, without `${{` and `}}`.
-#[derive(Clone, Debug, Default)]
+///
+/// A scope sees what is defined around it. All that belong together share what they may still make.
+#[derive(Debug, Default)]
 pub(crate) struct Scope {
     values: HashMap<String, String>,
+    /// The names of values with variables in them.
+    open: BTreeSet<String>,
+    outer: Option<Rc<Scope>>,
+    spent: Rc<Cell<usize>>,
 }
 
 impl Scope {
+    /// Makes a scope inside of another one.
+    pub(crate) fn inside(outer: &Rc<Self>) -> Self {
+        Self {
+            outer: Some(Rc::clone(outer)),
+            spent: Rc::clone(&outer.spent),
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        self.values.insert(name.into(), value.into());
+        let (name, value) = (name.into(), value.into());
+        match value.contains("${{") {
+            true => drop(self.open.insert(name.clone())),
+            false => drop(self.open.remove(&name)),
+        }
+        self.values.insert(name, value);
+    }
+
+    /// Counts text that is made; false once it is too much.
+    fn spend(&self, bytes: usize) -> bool {
+        let spent = self.spent.get().saturating_add(bytes);
+        self.spent.set(spent);
+        spent <= BUDGET
+    }
+
+    /// Tells whether more text was made than is reasonable, and variables were left as they are.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.spent.get() > BUDGET
+    }
+
+    /// The scope and those around it, the innermost first.
+    fn layers(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |scope| scope.outer.as_deref())
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.values.get(name).map(String::as_str)
+        self.layers()
+            .find_map(|scope| scope.values.get(name))
+            .map(String::as_str)
     }
 
     /// Replaces the variables that are defined and written without blanks, and leaves the rest.
@@ -94,18 +141,19 @@ impl Scope {
                 .find("}}")
                 .and_then(|end| Some((end, self.get(&after[..end])?)));
             match value {
-                Some((end, value)) => {
+                Some((end, value)) if self.spend(value.len()) && out.len() <= LONGEST => {
                     let value = put(&out, value);
                     out.push_str(&value);
                     rest = &after[end + 2..];
                 }
-                None => {
+                _ => {
                     out.push_str("${{");
                     rest = after;
                 }
             }
         }
         out.push_str(rest);
+        self.spend(out.len() + VALUE_OVERHEAD);
         out
     }
 
@@ -127,17 +175,26 @@ impl Scope {
             let (name, after) = name(&rest[at..])?;
             let value = self.get(name).ok_or_else(|| self.undefined(name))?;
             out.push_str(&put(value));
-            if out.len() > LONGEST {
+            if out.len() > LONGEST || !self.spend(value.len()) {
                 return Err(SubstitutionError::TooLong);
             }
             rest = after;
         }
         out.push_str(rest);
-        Ok(out)
+        match self.spend(out.len()) {
+            true => Ok(out),
+            false => Err(SubstitutionError::TooLong),
+        }
     }
 
     fn undefined(&self, name: &str) -> SubstitutionError {
-        let nearest = spanned_yaml::nearest(name, self.values.keys().map(String::as_str)).map(str::to_owned);
+        let nearest = spanned_yaml::nearest(
+            name,
+            self.layers()
+                .flat_map(|scope| scope.values.keys())
+                .map(String::as_str),
+        )
+        .map(str::to_owned);
         SubstitutionError::Undefined {
             name: name.to_owned(),
             nearest,
@@ -147,25 +204,26 @@ impl Scope {
     /// Replaces variables inside the values, until none is left.
     pub(crate) fn settle(&mut self) -> Result<(), SubstitutionError> {
         for _ in 0..ROUNDS {
-            let mut open: Vec<String> = self.open();
+            let open = self.open();
             if open.is_empty() {
                 return Ok(());
             }
-            open.sort_unstable();
             for name in open {
                 let value = self.substitute(self.get(&name).unwrap_or_default())?;
                 self.set(name, value);
             }
         }
-        match self.open().into_iter().min() {
+        match self.open().into_iter().next() {
             Some(name) => Err(SubstitutionError::Circular { name }),
             None => Ok(()),
         }
     }
 
-    fn open(&self) -> Vec<String> {
-        let open = self.values.iter().filter(|(_, value)| value.contains("${{"));
-        open.map(|(name, _)| name.clone()).collect()
+    /// The names of the values that have variables in them, in order.
+    fn open(&self) -> BTreeSet<String> {
+        let names = self.layers().flat_map(|scope| &scope.open);
+        let is_open = |name: &&String| self.get(name).is_some_and(|value| value.contains("${{"));
+        names.filter(is_open).cloned().collect()
     }
 }
 

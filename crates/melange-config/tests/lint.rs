@@ -8,8 +8,14 @@ use melange_config::{Rule, lint};
 fn findings(body: &str) -> Vec<(Rule, u32, String)> {
     let source = format!("package: {{name: demo, version: 1.2.3}}\n{body}");
     let files = BTreeMap::from([
-        ("fetch".to_owned(), "inputs: {uri: {}, expected-sha256: {}, expected-none: {}}\nruns: 'true'\n".to_owned()),
-        ("git-checkout".to_owned(), "inputs: {expected-commit: {}}\nruns: 'true'\n".to_owned()),
+        (
+            "fetch".to_owned(),
+            "inputs: {uri: {}, expected-sha256: {}, expected-none: {}}\nruns: 'true'\n".to_owned(),
+        ),
+        (
+            "git-checkout".to_owned(),
+            "inputs: {expected-commit: {}}\nruns: 'true'\n".to_owned(),
+        ),
         ("outer".to_owned(), "pipeline: [{uses: own}]\n".to_owned()),
         ("own".to_owned(), "runs: echo ${{vars.hidden}}\n".to_owned()),
     ]);
@@ -70,15 +76,21 @@ fn each_rule_finds_what_it_is_for_and_nothing_else() {
                 (Rule::Invalid, 3, "${{vars.b}}"),
             ],
         ),
-        ("pipeline: [{uses: fetch, with: {uri: x, expectd-sha256: y}}]\n", &[
-            (Rule::MissingChecksum, 2, "fetch"),
-            (Rule::Invalid, 2, "expectd-sha256"),
-        ]),
+        (
+            "pipeline: [{uses: fetch, with: {uri: x, expectd-sha256: y}}]\n",
+            &[
+                (Rule::MissingChecksum, 2, "fetch"),
+                (Rule::Invalid, 2, "expectd-sha256"),
+            ],
+        ),
         ("pipeline: [{runs: 'true'}]\n", &[]),
         ("", &[]),
     ];
     for (body, want) in table {
-        let want: Vec<_> = want.iter().map(|(rule, line, text)| (*rule, *line, (*text).to_owned())).collect();
+        let want: Vec<_> = want
+            .iter()
+            .map(|(rule, line, text)| (*rule, *line, (*text).to_owned()))
+            .collect();
         assert_eq!(findings(body), want, "{body}");
     }
 }

@@ -33,29 +33,74 @@ fn ask(template: &str) -> Result<String, QueryError> {
 fn templates_are_filled_as_by_go() {
     let table = [
         ("plain {} }}", "plain {} }}"),
-        ("{{ .Package.Name }}-{{ .Package.Version }}-r{{ .Package.Epoch }}", "demo-1.2.3-r4"),
+        (
+            "{{ .Package.Name }}-{{ .Package.Version }}-r{{ .Package.Epoch }}",
+            "demo-1.2.3-r4",
+        ),
         ("{{.Package.FullVersion}} {{.Name}}", "1.2.3-r4 demo"),
-        ("{{.Package.TargetArchitecture}} {{.Vars}}", "[x86_64 aarch64] map[x-y:one z:two]"),
-        ("{{range .Subpackages}}<{{.Name}} {{.Description}}>{{end}}", "<demo-k1 v1><demo-k2 v2><demo-doc >"),
-        ("{{range $i, $s := .Subpackages}}{{if $i}}, {{end}}{{$s.Name}}{{end}}", "demo-k1, demo-k2, demo-doc"),
+        (
+            "{{.Package.TargetArchitecture}} {{.Vars}}",
+            "[x86_64 aarch64] map[x-y:one z:two]",
+        ),
+        (
+            "{{range .Subpackages}}<{{.Name}} {{.Description}}>{{end}}",
+            "<demo-k1 v1><demo-k2 v2><demo-doc >",
+        ),
+        (
+            "{{range $i, $s := .Subpackages}}{{if $i}}, {{end}}{{$s.Name}}{{end}}",
+            "demo-k1, demo-k2, demo-doc",
+        ),
         ("{{range $k, $v := .Vars}}{{$k}}={{$v}};{{end}}", "x-y=one;z=two;"),
         ("{{range .Package.Checks.Disabled}}x{{else}}none{{end}}", "none"),
-        ("{{index .Vars \"x-y\"}} {{.Vars.z}} {{.Vars.none}} {{index .Vars \"none\"}}|", "one two <no value> |"),
+        (
+            "{{index .Vars \"x-y\"}} {{.Vars.z}} {{.Vars.none}} {{index .Vars \"none\"}}|",
+            "one two <no value> |",
+        ),
         ("{{(index .Pipeline 0).With.uri}}", "https://example.org/two"),
-        ("{{len .Subpackages}} {{.Subpackages | len | printf \"%d!\"}}", "3 3!"),
-        ("{{if and .Update.Enabled (eq .Package.Version \"1.2.3\")}}yes{{else}}no{{end}}", "yes"),
+        (
+            "{{len .Subpackages}} {{.Subpackages | len | printf \"%d!\"}}",
+            "3 3!",
+        ),
+        (
+            "{{if and .Update.Enabled (eq .Package.Version \"1.2.3\")}}yes{{else}}no{{end}}",
+            "yes",
+        ),
         ("{{if not .Test}}no test{{end}}", "no test"),
-        ("{{if eq .Package.Epoch 1}}1{{else if gt .Package.Epoch 3}}big{{else}}small{{end}}", "big"),
-        ("{{with .Update.GitHubMonitor}}{{.Identifier}} {{.UseTags}}{{end}}{{with .Test}}x{{else}}-{{end}}", "o/r true-"),
+        (
+            "{{if eq .Package.Epoch 1}}1{{else if gt .Package.Epoch 3}}big{{else}}small{{end}}",
+            "big",
+        ),
+        (
+            "{{with .Update.GitHubMonitor}}{{.Identifier}} {{.UseTags}}{{end}}{{with .Test}}x{{else}}-{{end}}",
+            "o/r true-",
+        ),
         ("a  {{- /* gone */ -}}  b {{- \" c \" }} d", "ab c  d"),
-        ("{{printf \"%s|%v|%q|%t|%%\" .Package.Name .Package.Epoch \"a\\\"b\" true}}", "demo|4|\"a\\\"b\"|true|%"),
+        (
+            "{{printf \"%s|%v|%q|%t|%%\" .Package.Name .Package.Epoch \"a\\\"b\" true}}",
+            "demo|4|\"a\\\"b\"|true|%",
+        ),
         ("{{print 1 2 \"x\" 3}} {{println \"y\"}}", "1 2x3 y\n"),
-        ("{{$x := 1}}{{range .Subpackages}}{{$x = 2}}{{end}}{{$x}} {{$.Name}}", "2 demo"),
-        ("{{range .Subpackages}}{{if eq .Name \"demo-k2\"}}{{continue}}{{end}}{{.Name}} {{end}}", "demo-k1 demo-doc "),
-        ("{{range .Subpackages}}{{if eq .Name \"demo-k2\"}}{{break}}{{end}}{{.Name}} {{end}}", "demo-k1 "),
-        ("{{or .Package.URL \"none\"}} {{and 1 0}} {{slice .Package.Name 1 3}}", "none 0 em"),
+        (
+            "{{$x := 1}}{{range .Subpackages}}{{$x = 2}}{{end}}{{$x}} {{$.Name}}",
+            "2 demo",
+        ),
+        (
+            "{{range .Subpackages}}{{if eq .Name \"demo-k2\"}}{{continue}}{{end}}{{.Name}} {{end}}",
+            "demo-k1 demo-doc ",
+        ),
+        (
+            "{{range .Subpackages}}{{if eq .Name \"demo-k2\"}}{{break}}{{end}}{{.Name}} {{end}}",
+            "demo-k1 ",
+        ),
+        (
+            "{{or .Package.URL \"none\"}} {{and 1 0}} {{slice .Package.Name 1 3}}",
+            "none 0 em",
+        ),
         ("{{index .Package.Dependencies.Runtime 1}}", "b=1.2.3-r4"),
-        ("{{`raw`}}{{ne 1 2}}{{lt \"a\" \"b\"}}{{ge 2 2}}", "rawtruetruetrue"),
+        (
+            "{{`raw`}}{{ne 1 2}}{{lt \"a\" \"b\"}}{{ge 2 2}}",
+            "rawtruetruetrue",
+        ),
     ];
     for (template, want) in table {
         let got = ask(template).map_err(|error| error.to_string());
@@ -66,8 +111,14 @@ fn templates_are_filled_as_by_go() {
 #[test]
 fn wrong_templates_say_where_and_what() {
     let table = [
-        ("{{ .Package.Nmae }}", "column 4 of the template: there is no field `.Nmae`; did you mean `.Name`?"),
-        ("{{ .Package }}", "column 4 of the template: this is a whole section"),
+        (
+            "{{ .Package.Nmae }}",
+            "column 4 of the template: there is no field `.Nmae`; did you mean `.Name`?",
+        ),
+        (
+            "{{ .Package }}",
+            "column 4 of the template: this is a whole section",
+        ),
         ("ä{{ .Name", "column 10 of the template: `}}` is missing here"),
         ("{{ if .Name }}x", "`if` has no `end`"),
         ("{{ end }}", "there is no block to end here"),
@@ -77,7 +128,10 @@ fn wrong_templates_say_where_and_what() {
         ("{{ .Name.First }}", "`.First` is asked of a text"),
         ("{{ eq 1 \"1\" }}", "`eq` cannot compare a number with a text"),
         ("{{ template \"x\" }}", "`template` is not known here"),
-        ("{{ range .Name }}{{ end }}", "`range` goes over lists and maps, not a text"),
+        (
+            "{{ range .Name }}{{ end }}",
+            "`range` goes over lists and maps, not a text",
+        ),
         ("{{ index .Pipeline 7 }}", "the list has no item 7"),
         ("{{ \"open }}", "the quote is not closed"),
         ("{{ printf \"%s\" }}", "`printf` has too few values"),

@@ -1,6 +1,7 @@
 //! Steps: pipelines resolved, inputs given, scripts cleaned.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use spanned_yaml::{Diagnostic, Span, nearest};
@@ -18,6 +19,9 @@ use crate::written::{self, Pipeline, PipelineFile, parse_pipeline};
 /// How deep pipelines may use one another.
 const DEPTH: usize = 32;
 
+/// How many steps a build may have: pipelines that use others twice each grow fast.
+const STEPS: usize = 100_000;
+
 type Result<T> = std::result::Result<T, ConfigError>;
 
 pub(super) struct Steps<'a> {
@@ -25,6 +29,8 @@ pub(super) struct Steps<'a> {
     source: &'a dyn PipelineSource,
     files: HashMap<String, Arc<PipelineFile>>,
     pub(super) warnings: Vec<String>,
+    /// How many steps there are so far.
+    count: usize,
 }
 
 /// What a step finds around it.
@@ -33,7 +39,7 @@ struct Context<'a> {
     text: &'a Arc<SourceText>,
     /// Where the pipeline is used whose file the text is.
     used_at: Option<&'a Arc<Location>>,
-    scope: &'a Scope,
+    scope: &'a Rc<Scope>,
     nested: bool,
     depth: usize,
 }
@@ -88,6 +94,7 @@ impl<'a> Steps<'a> {
             source,
             files: HashMap::new(),
             warnings: Vec::new(),
+            count: 0,
         }
     }
 
@@ -95,7 +102,7 @@ impl<'a> Steps<'a> {
     pub(super) fn compile(
         &mut self,
         pipeline: &[Pipeline],
-        scope: &Scope,
+        scope: &Rc<Scope>,
     ) -> Result<(Vec<Step>, Vec<String>)> {
         let text = Arc::clone(self.text);
         let context = Context {
@@ -124,6 +131,11 @@ impl<'a> Steps<'a> {
     }
 
     fn step(&mut self, written: &Pipeline, context: Context<'_>) -> Result<Step> {
+        self.count += 1;
+        if self.count > STEPS {
+            let message = format!("pipelines make more than {STEPS} steps");
+            return Err(context.fault(Diagnostic::new(message).at(written.span)));
+        }
         if context.depth > DEPTH {
             let message = format!("pipelines use one another more than {DEPTH} levels deep");
             return Err(context.fault(Diagnostic::new(message).at(written.span)));
@@ -353,14 +365,14 @@ fn complete<'a>(step: &'a Pipeline, given: &StringMap) -> std::result::Result<St
 ///
 /// An input's value is resolved by what is around the step (`foo: ${{inputs.foo}}` hands an outer
 /// input on); where that does not suffice, by the other inputs.
-fn with_inputs(scope: &Scope, inputs: &StringMap) -> std::result::Result<Scope, SubstitutionError> {
-    let mut inner = scope.clone();
+fn with_inputs(scope: &Rc<Scope>, inputs: &StringMap) -> std::result::Result<Rc<Scope>, SubstitutionError> {
+    let mut inner = Scope::inside(scope);
     for (name, value) in inputs {
         let value = scope.substitute(value).unwrap_or_else(|_| value.clone());
         inner.set(format!("inputs.{name}"), value);
     }
     inner.settle()?;
-    Ok(inner)
+    Ok(Rc::new(inner))
 }
 
 /// Collects what a step and the steps in it need, as far as they run.

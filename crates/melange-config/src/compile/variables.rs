@@ -1,12 +1,14 @@
 //! What the variables of a build are worth.
 
+use std::rc::Rc;
+
 use apk_types::Arch;
 use regex::{Captures, Regex};
 use spanned_yaml::{Diagnostic, Span};
 
 use super::{Compiler, Draft};
 use crate::error::{Collected, ConfigError};
-use crate::substitute::{Scope, SubstitutionError};
+use crate::substitute::{LONGEST, Scope, SubstitutionError};
 use crate::types::{Dependencies, Environment, Package};
 use crate::written::Subpackage;
 
@@ -95,8 +97,15 @@ impl Compiler<'_> {
                 let place = self.text().find(*place, &transform.pattern).unwrap_or(*place);
                 self.fault(message, place)
             })?;
-            let value =
-                pattern.replace_all(&from, |groups: &Captures<'_>| expand(&transform.replace, groups));
+            let mut room = LONGEST.saturating_sub(from.len());
+            let value = pattern.replace_all(&from, |groups: &Captures<'_>| {
+                let text = expand(&transform.replace, groups);
+                room = room.saturating_sub(text.len());
+                if room > 0 { text } else { String::new() }
+            });
+            if room == 0 {
+                return Err(self.unresolved(&SubstitutionError::TooLong, *place));
+            }
             scope.set(format!("vars.{}", transform.to), value);
         }
         Ok(())
@@ -173,14 +182,14 @@ fn packages(scope: &Scope, environment: &mut Environment) -> Result<(), Substitu
 }
 
 /// The variables inside a subpackage.
-pub(super) fn subpackage_scope(scope: &Scope, name: &str) -> Scope {
-    let mut scope = scope.clone();
+pub(super) fn subpackage_scope(scope: &Rc<Scope>, name: &str) -> Rc<Scope> {
+    let mut scope = Scope::inside(scope);
     let directory = format!("{WORKSPACE}/melange-out/{name}");
     scope.set("subpkg.name", name);
     scope.set("context.name", name);
     scope.set("targets.subpkgdir", &directory);
     scope.set("targets.contextdir", directory);
-    scope
+    Rc::new(scope)
 }
 
 /// The triplet of the GNU tools, `x86_64-pc-linux-gnu`.

@@ -102,7 +102,7 @@ record!(self: Pipeline =>
     "If": self.condition, "Name": self.name, "Uses": self.uses,
     "With": self.with.iter().map(|a| (a.name.clone(), a.value.clone())).collect::<BTreeMap<_, _>>(),
     "Runs": self.runs, "Pipeline": self.pipeline, "Inputs": self.inputs,
-    "Needs": self.needs.as_ref().map(|packages| Needs(packages)), "Label": self.label,
+    "Needs": self.needs.as_ref().map(Needs), "Label": self.label,
     "Assertions": self.required_steps.map(Assertions), "WorkDir": self.working_directory,
     "Environment": self.environment,
 );

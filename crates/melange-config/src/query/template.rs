@@ -60,13 +60,13 @@ pub(super) fn parse(template: &str) -> Parsed<Vec<Node>> {
         depth: 0,
     };
     match parser.block()? {
-        (nodes, End::Source) => Ok(nodes),
-        (_, End::Else | End::End) => Err(parser.problem("there is no block to end here")),
+        (nodes, Stop::Source) => Ok(nodes),
+        (_, Stop::Else | Stop::End) => Err(parser.problem("there is no block to end here")),
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
+enum Stop {
     Source,
     Else,
     End,
@@ -109,7 +109,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Reads up to the end of the block; returns what ended it.
-    fn block(&mut self) -> Parsed<(Vec<Node>, End)> {
+    fn block(&mut self) -> Parsed<(Vec<Node>, Stop)> {
         let mut nodes = Vec::new();
         loop {
             let rest = self.rest();
@@ -127,7 +127,7 @@ impl<'a> Parser<'a> {
                 nodes.push(Node::Text(text.to_owned()));
             }
             if open.is_none() {
-                return Ok((nodes, End::Source));
+                return Ok((nodes, Stop::Source));
             }
             self.at += if trims { 3 } else { 2 };
             if let Some(end) = self.action(&mut nodes)? {
@@ -137,7 +137,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Reads what stands between `{{` and `}}`, with the blocks that it begins.
-    fn action(&mut self, nodes: &mut Vec<Node>) -> Parsed<Option<End>> {
+    fn action(&mut self, nodes: &mut Vec<Node>) -> Parsed<Option<Stop>> {
         self.blanks();
         if self.eat("/*") {
             let end = self
@@ -155,12 +155,12 @@ impl<'a> Parser<'a> {
             "end" | "break" | "continue" => {
                 self.close()?;
                 match word {
-                    "end" => return Ok(Some(End::End)),
+                    "end" => return Ok(Some(Stop::End)),
                     "break" => nodes.push(Node::Break),
                     _ => nodes.push(Node::Continue),
                 }
             }
-            "else" => return Ok(Some(End::Else)),
+            "else" => return Ok(Some(Stop::Else)),
             "define" | "template" | "block" => {
                 return Err(Problem::new(start, format!("`{word}` is not known here")));
             }
@@ -180,9 +180,9 @@ impl<'a> Parser<'a> {
         self.close()?;
         let (body, end) = self.block()?;
         let otherwise = match end {
-            End::End => Vec::new(),
-            End::Source => return Err(self.problem(format!("`{word}` has no `end`"))),
-            End::Else => {
+            Stop::End => Vec::new(),
+            Stop::Source => return Err(self.problem(format!("`{word}` has no `end`"))),
+            Stop::Else => {
                 self.blanks();
                 let start = self.at;
                 match self.word() {
@@ -192,7 +192,7 @@ impl<'a> Parser<'a> {
                         self.at = start;
                         self.close()?;
                         let (nodes, end) = self.block()?;
-                        if end != End::End {
+                        if end != Stop::End {
                             return Err(self.problem(format!("`{word}` has no `end`")));
                         }
                         nodes
