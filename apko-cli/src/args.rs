@@ -2,9 +2,14 @@
 
 use std::path::PathBuf;
 
+use apk_repository::ClientOptions;
+use apko::Policy;
 use clap::{ArgAction, Args, Parser, Subcommand};
+use cli_support::Network;
 
-use crate::{clean, diff, dot, erofs, load, lock, rootfs, sbom, show_config, show_packages, why};
+use crate::{
+    clean, diff, dot, erofs, install_keys, load, lock, rootfs, sbom, show_config, show_packages, why,
+};
 
 /// Builds OCI images out of apk packages.
 ///
@@ -78,6 +83,9 @@ pub(crate) enum Command {
     /// Tells why a package, or a version of it, is not installed
     #[command(after_help = why::WHY_NOT_EXAMPLES)]
     WhyNot(why::Question),
+    /// Installs the keys that a system's repositories announce
+    #[command(after_help = install_keys::EXAMPLES)]
+    InstallKeys(install_keys::InstallKeys),
     /// Removes what is cached
     #[command(after_help = clean::EXAMPLES)]
     Clean(clean::Clean),
@@ -112,9 +120,11 @@ pub(crate) struct Sources {
     /// The directory of the cache of packages and indexes
     #[arg(long, value_name = "DIR")]
     pub(crate) cache_dir: Option<PathBuf>,
-    /// Uses no network
+    /// Uses no network: what is not in the cache cannot be had
     #[arg(long)]
     pub(crate) offline: bool,
+    #[command(flatten)]
+    pub(crate) network: Network,
 }
 
 /// What archives may hold at most, in bytes; -1 lifts a limit.
@@ -152,6 +162,29 @@ pub(crate) struct Limits {
         value_name = "BYTES"
     )]
     pub(crate) max_http_response_size: i64,
+}
+
+impl Limits {
+    pub(crate) fn of_policy(&self, policy: &mut Policy) {
+        set(&mut policy.index_limit, self.max_apkindex_decompressed_size);
+        set(&mut policy.package_limits.control, self.max_apk_control_size);
+        set(&mut policy.package_limits.data, self.max_apk_data_size);
+    }
+
+    pub(crate) fn of_answers(&self, options: &mut ClientOptions) {
+        set(&mut options.max_response_size, self.max_http_response_size);
+        set(
+            &mut options.max_document_size,
+            self.max_apkindex_decompressed_size,
+        );
+    }
+}
+
+/// 0 stands for the default, -1 for no limit, as in the Go tool.
+fn set(limit: &mut u64, wanted: i64) {
+    if wanted != 0 {
+        *limit = u64::try_from(wanted).unwrap_or(u64::MAX);
+    }
 }
 
 /// The architectures to work for.

@@ -10,12 +10,11 @@ use apko::{
     Additions, BuildError, BuildRequest, Event, Lockfile, Policy, SbomFormat, Store, build as build_image,
     vcs_url,
 };
-use cli_support::{Steps, size};
+use cli_support::{Steps, cache_directory, size};
 use oci_image::{Tag, Timestamp};
 use tempfile::TempDir;
 
-use crate::args::{Build, Limits, Sources};
-use crate::clean::cache_directory;
+use crate::args::{Build, Sources};
 use crate::conflict::Places;
 use crate::failure::{Failure, Outcome};
 
@@ -49,10 +48,14 @@ pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
         .iter()
         .map(|format| (*format).into())
         .collect();
-    let mut policy = arguments
-        .solver
-        .policy(policy(&arguments.limits, arguments.ignore_signatures));
-    policy.refuse_scripts = arguments.fail_on_skipped_scripts;
+    let (client, progress) = arguments.sources.client(Some(&arguments.limits), steps)?;
+    let mut policy = arguments.solver.policy(Policy {
+        client,
+        ignore_signatures: arguments.ignore_signatures,
+        refuse_scripts: arguments.fail_on_skipped_scripts,
+        ..Policy::default()
+    });
+    arguments.limits.of_policy(&mut policy);
     let request = BuildRequest {
         configuration: &configuration,
         additions: &additions,
@@ -69,6 +72,7 @@ pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
     };
     let mut since = Instant::now();
     let built = build_image(&request, &mut |event| {
+        progress.done();
         show(steps, &event, since);
         since = Instant::now();
     })
@@ -213,22 +217,6 @@ pub(crate) fn additions(sources: &Sources, packages: &[String]) -> Additions {
         repositories: sources.repository_append.clone(),
         packages: packages.to_vec(),
     }
-}
-
-pub(crate) fn policy(limits: &Limits, ignore_signatures: bool) -> Policy {
-    let mut policy = Policy {
-        ignore_signatures,
-        ..Policy::default()
-    };
-    // 0 stands for the default, -1 for no limit, as in the Go tool.
-    let set = |limit: &mut u64, wanted: i64| match wanted {
-        0 => {}
-        wanted => *limit = u64::try_from(wanted).unwrap_or(u64::MAX),
-    };
-    set(&mut policy.index_limit, limits.max_apkindex_decompressed_size);
-    set(&mut policy.package_limits.control, limits.max_apk_control_size);
-    set(&mut policy.package_limits.data, limits.max_apk_data_size);
-    policy
 }
 
 fn add_annotations(configuration: &mut ImageConfiguration, annotations: &[String]) -> Outcome {

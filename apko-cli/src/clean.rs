@@ -1,11 +1,10 @@
 //! `apko clean`, and where the cache is.
 
-use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use cli_support::{parse_duration, parse_size, print, size};
+use cli_support::{cache_directory, parse_duration, parse_size, print, size};
 use content_cache::{Cache, Clean as What, Report};
 use serde_json::json;
 
@@ -35,20 +34,6 @@ pub(crate) struct Clean {
     /// Writes what was removed as JSON
     #[arg(long)]
     json: bool,
-}
-
-/// The cache that is asked for, or else that of the user; `None` where there is no home directory.
-pub(crate) fn cache_directory(asked: Option<&Path>) -> Option<PathBuf> {
-    let of_user = || {
-        let variable = |name| {
-            env::var_os(name)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
-        };
-        let caches = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
-        caches.map(|caches| caches.join("apko"))
-    };
-    asked.map(Path::to_owned).or_else(of_user)
 }
 
 pub(crate) fn clean(arguments: &Clean) -> Outcome {

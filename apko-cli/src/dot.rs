@@ -70,8 +70,13 @@ pub(crate) fn dot(arguments: &Dot, steps: &Steps) -> Outcome {
             "the graph is that of {arch}; choose another with --arch"
         ));
     }
-    let policy = arguments.solver.policy(Policy::default());
+    let (client, progress) = arguments.sources.client(None, steps)?;
+    let policy = arguments.solver.policy(Policy {
+        client,
+        ..Policy::default()
+    });
     let repositories = Repositories::open(configuration, &additions, &[*arch], &policy)?;
+    progress.done();
     let world = world(&configuration.clone().with_service_bundle(), &additions);
     let resolutions = repositories
         .resolve(&world, &[*arch], false)

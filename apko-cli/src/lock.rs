@@ -65,7 +65,9 @@ pub(crate) fn lock(arguments: &Lock, steps: &Steps) -> Outcome {
         true => None,
         false => Some(Lockfile::read(&output).map_err(|error| Failure::work(&error))?),
     };
+    let (client, progress) = arguments.sources.client(None, steps)?;
     let policy = Policy {
+        client,
         ignore_signatures: arguments.ignore_signatures,
         ..Policy::default()
     };
@@ -82,6 +84,7 @@ pub(crate) fn lock(arguments: &Lock, steps: &Steps) -> Outcome {
         }),
     };
     let lockfile = lock_packages(&request)?;
+    progress.done();
     let json = lockfile.to_json().map_err(|error| Failure::work(&error))?;
     write_file(&output, &json)?;
     let count = lockfile.contents.packages.len();

@@ -8,8 +8,10 @@ mod diff;
 mod dot;
 mod erofs;
 mod failure;
+mod install_keys;
 mod load;
 mod lock;
+mod network;
 mod rootfs;
 mod sbom;
 mod show_config;
@@ -64,6 +66,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Erofs(arguments) => erofs::erofs(&arguments, &steps),
         Command::Why(question) => why::why(&question, &steps),
         Command::WhyNot(question) => why::why_not(&question, &steps),
+        Command::InstallKeys(arguments) => install_keys::install_keys(&arguments, &steps),
         Command::Clean(arguments) => clean::clean(&arguments),
         Command::Completion(arguments) => printed(cli_support::print_completion(arguments, Cli::command())),
         Command::Version(arguments) => printed(cli_support::print_version(

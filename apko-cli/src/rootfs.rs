@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use apko::config::load;
-use apko::{Root, RootfsRequest, rootfs, write_cpio};
+use apko::{Policy, Root, RootfsRequest, rootfs, write_cpio};
 use clap::Args;
 use cli_support::{Steps, size};
 use flate2::Compression;
@@ -16,7 +16,7 @@ use flate2::write::GzEncoder;
 use tarball::Writer;
 
 use crate::args::{Limits, Sources};
-use crate::build::{additions, build_date, policy, source_date_epoch, store};
+use crate::build::{additions, build_date, source_date_epoch, store};
 use crate::failure::{Failure, Outcome};
 
 pub(crate) const MINIROOTFS_EXAMPLES: &str = "\
@@ -86,16 +86,24 @@ fn make(arguments: &Rootfs, steps: &Steps) -> Outcome<Root> {
             "--build-arch: one architecture makes one file tree",
         ));
     };
+    let (client, progress) = arguments.sources.client(Some(&arguments.limits), steps)?;
+    let mut policy = Policy {
+        client,
+        ignore_signatures: arguments.ignore_signatures,
+        ..Policy::default()
+    };
+    arguments.limits.of_policy(&mut policy);
     let request = RootfsRequest {
         configuration: &loaded.configuration,
         additions: &additions(&arguments.sources, &arguments.package_append),
         arch,
-        policy: &policy(&arguments.limits, arguments.ignore_signatures),
+        policy: &policy,
         source_date_epoch: source_date_epoch()?,
         build_date: build_date(arguments.build_date.as_deref())?.unix_seconds(),
         store: &store(arguments.sources.cache_dir.as_deref(), &env::temp_dir())?,
     };
     let root = rootfs(&request)?;
+    progress.done();
     let what = format!("{arch:8} {} packages", root.packages.len());
     steps.done("Installed", &what, start.elapsed());
     Ok(root)

@@ -56,8 +56,13 @@ pub(crate) fn show_packages(arguments: &ShowPackages, steps: &Steps) -> Outcome 
     let template = Template::parse(&arguments.format)?;
     let archs = archs(&arguments.archs.arch, configuration)?;
     let additions = additions(&arguments.sources, &[]);
-    let policy = arguments.solver.policy(Policy::default());
+    let (client, progress) = arguments.sources.client(None, steps)?;
+    let policy = arguments.solver.policy(Policy {
+        client,
+        ..Policy::default()
+    });
     let repositories = Repositories::open(configuration, &additions, &archs, &policy)?;
+    progress.done();
     let world = world(&configuration.clone().with_service_bundle(), &additions);
     let resolutions = match repositories.resolve(&world, &archs, true) {
         Ok(resolutions) => resolutions,

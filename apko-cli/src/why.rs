@@ -93,8 +93,13 @@ impl Question {
             ));
         }
         let additions = additions(&self.sources, &[]);
-        let policy = self.solver.policy(Policy::default());
+        let (client, progress) = self.sources.client(None, steps)?;
+        let policy = self.solver.policy(Policy {
+            client,
+            ..Policy::default()
+        });
         let repositories = Repositories::open(&loaded.configuration, &additions, &archs, &policy)?;
+        progress.done();
         Ok(Asked {
             world: world(&loaded.configuration.with_service_bundle(), &additions),
             places: Places::of(&loaded.files),

@@ -181,11 +181,12 @@ fn run(shared: &Shared<'_>, task: &Task) -> Outcome<BuildReport> {
         .with_log(shared.arguments.guest.log_dir.as_deref(), *arch, &name)?
         .with_trace(shared.trace)
         .with_reasons(shared.arguments.explain);
-    let mut environment = shared
-        .arguments
-        .guest
-        .environment(&shared.arguments.package_append);
-    let mut events = |event: Event<'_>| show.show(&event);
+    let guest = &shared.arguments.guest;
+    let (mut environment, progress) = guest.environment(&shared.arguments.package_append, shared.steps)?;
+    let mut events = |event: Event<'_>| {
+        progress.done();
+        show.show(&event);
+    };
     let report = build_packages(compiled, request, &mut environment, shared.runner, &mut events)?;
     for (_, record) in &report.packages {
         shared

@@ -10,10 +10,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use anstream::eprintln;
+use apk_repository::Client;
 use apk_types::Arch;
 use apko::{Additions, Policy, Store};
 use clap::{ArgAction, Args, ValueEnum};
-use cli_support::{Steps, size, time};
+use cli_support::{Progress, Steps, cache_directory, size, time};
+use content_cache::Cache;
 use melange::{ApkoEnvironment, Event, GuestOptions, RootCache};
 use melange_config::types::Resources;
 use melange_pipeline::runner::{Bubblewrap, Cancel, Helper, Limits, Native, Network, Runner, StepEvent};
@@ -68,6 +70,11 @@ pub(crate) struct GuestArguments {
     /// What the steps see of the network
     #[arg(long, default_value = "host", value_enum)]
     pub(crate) network: NetworkName,
+    /// Uses no network for the environment's packages: what is not in the cache cannot be had
+    #[arg(long)]
+    pub(crate) offline: bool,
+    #[command(flatten)]
+    pub(crate) http: cli_support::Network,
     /// Prints each command of the steps
     #[arg(long)]
     pub(crate) debug: bool,
@@ -83,7 +90,7 @@ pub(crate) struct GuestArguments {
     /// Ignored, as by the Go tool: a directory to fill the cache from
     #[arg(long, hide = true, value_name = "DIR")]
     pub(crate) cache_source: Option<PathBuf>,
-    /// The directory of the cache of packages and guests; one of the user's if not given
+    /// The directory of the cache of packages and guests; `apko` in XDG_CACHE_HOME or ~/.cache if not given
     #[arg(long, value_name = "DIR")]
     pub(crate) apk_cache_dir: Option<PathBuf>,
     /// The directory that gets the workspace, in one of its own for each architecture; it stays where a step fails. A
@@ -154,10 +161,22 @@ impl GuestArguments {
         })
     }
 
-    /// What makes the guests.
-    pub(crate) fn environment(&self, packages: &[String]) -> ApkoEnvironment {
-        let cache = self.apk_cache_dir.clone().or_else(user_cache);
-        ApkoEnvironment {
+    /// What makes the guests, and what shows how their packages are fetched.
+    pub(crate) fn environment(
+        &self,
+        packages: &[String],
+        steps: &Steps,
+    ) -> Outcome<(ApkoEnvironment, Progress)> {
+        let variable = |name: &str| env::var(name).ok();
+        let (mut options, progress) = self
+            .http
+            .options(&variable, steps)
+            .map_err(|error| Failure::usage(error.to_string()))?;
+        let cache = cache_directory(self.apk_cache_dir.as_deref());
+        options.cache = cache.as_ref().map(Cache::at);
+        options.offline = self.offline;
+        options.user_agent = concat!("melange/", env!("CARGO_PKG_VERSION")).to_owned();
+        let environment = ApkoEnvironment {
             store: cache.as_ref().map(Store::at),
             roots: cache.map(|directory| RootCache::new(directory.join("guests"), KEPT_TREES)),
             additions: Additions {
@@ -167,22 +186,13 @@ impl GuestArguments {
                 packages: packages.to_vec(),
             },
             policy: Policy {
+                client: Client::new(options),
                 ignore_signatures: self.ignore_signatures,
                 ..Policy::default()
             },
-        }
+        };
+        Ok((environment, progress))
     }
-}
-
-/// The user's cache directory, of which this program has one.
-fn user_cache() -> Option<PathBuf> {
-    let set = |name| {
-        env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
-    Some(cache.join("melange"))
 }
 
 fn limits(resources: Option<&Resources>) -> Outcome<Limits> {

@@ -138,8 +138,12 @@ pub(crate) fn test(arguments: &Test, steps: &Steps) -> Outcome {
             arch,
             &name,
         )?;
-        let mut environment = arguments.guest.environment(&arguments.test_package_append);
-        let mut events = |event: Event<'_>| show.show(&event);
+        let guest = &arguments.guest;
+        let (mut environment, progress) = guest.environment(&arguments.test_package_append, steps)?;
+        let mut events = |event: Event<'_>| {
+            progress.done();
+            show.show(&event);
+        };
         let result = run_tests(&compiled, &request, &mut environment, &*runner, &mut events);
         if interrupts.happened() {
             return Err(Failure::interrupted());

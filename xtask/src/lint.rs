@@ -16,6 +16,7 @@ pub(crate) fn command() -> Outcome {
         command
     };
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
+    crate::reference::check()?;
     run(&mut cargo(&[
         "clippy",
         "--workspace",

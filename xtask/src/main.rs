@@ -3,10 +3,12 @@
 mod bench;
 mod conformance;
 mod debian;
+mod images;
 mod lint;
 mod package;
 mod quickstart;
 mod realworld;
+mod reference;
 mod repository;
 mod run_image;
 mod tests;
@@ -23,6 +25,7 @@ usage: cargo xtask COMMAND
   realworld [NAME]   software that people use: built, tested, installed into images and run; or what contains NAME
   bench [APKO]       the benches as ratios to gzip -d and sha256sum, and show-packages against another apko
   lint               formatting, clippy and documentation without warnings, dependencies
+  reference          writes the reference pages of docs/ anew from the code
   conformance        the conformance sets against conformance.toml, where they lie beside the project
 
 Each fetches what it needs with apt when run as root, else says what to install.
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         ["bench"] => bench::command(None),
         ["bench", peer] if !peer.starts_with('-') => bench::command(Some(Path::new(peer))),
         ["lint"] => lint::command(),
+        ["reference"] => reference::command(),
         ["conformance"] => conformance::command(),
         _ => {
             print!("{HELP}");

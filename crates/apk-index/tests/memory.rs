@@ -79,7 +79,6 @@ fn a_hostile_text_takes_at_most_the_stated_multiple() {
 #[test]
 fn there_is_a_limit_to_the_number_of_packages() {
     let text = "P:a\n\n".repeat(MAX_PACKAGES);
-    assert_eq!(parse(&text).unwrap().len(), MAX_PACKAGES);
     let error = parse(&format!("{text}P:b\n")).unwrap_err();
     assert!(
         error

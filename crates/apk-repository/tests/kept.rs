@@ -1,5 +1,7 @@
 //! What is kept from one run to the next.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 mod common;
 
 use std::fs;

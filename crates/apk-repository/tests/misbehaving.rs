@@ -1,5 +1,7 @@
 //! Servers that do not do what they should.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 mod common;
 
 use std::sync::{Arc, Mutex};

@@ -22,8 +22,8 @@ pub struct Options<'a> {
     pub step_limit: u32,
 }
 
-/// Over ten times what the hardest requests known need, and an end for made-up ones.
-pub const DEFAULT_STEP_LIMIT: u32 = 100_000;
+/// Over ten times what any of some thousand real requests needs, and an end for made-up ones.
+pub const DEFAULT_STEP_LIMIT: u32 = 50_000;
 
 impl Default for Options<'_> {
     fn default() -> Self {

@@ -1,8 +1,9 @@
 //! The packages to choose from, with every name as a small number.
 
-use std::collections::HashMap;
+use std::hash::BuildHasher as _;
 
 use apk_types::{Dependency, PackageRecord};
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::conflict::Candidate;
 use crate::go_version::VersionText;
@@ -62,11 +63,11 @@ struct Lists<T> {
 }
 
 impl<T: Copy> Lists<T> {
-    /// Groups `pairs` by their list, keeping their order within each.
-    fn group(lists: usize, pairs: &[(usize, T)]) -> Self {
+    /// Groups `pairs` by the name that is their list, keeping their order within each.
+    fn group(lists: usize, pairs: &[(NameId, T)]) -> Self {
         let mut starts = vec![0_u32; lists + 1];
         for (list, _) in pairs {
-            starts[list + 1] += 1;
+            starts[list.index() + 1] += 1;
         }
         for list in 0..lists {
             starts[list + 1] += starts[list];
@@ -74,8 +75,9 @@ impl<T: Copy> Lists<T> {
         let mut next = starts.clone();
         let mut items: Vec<T> = pairs.iter().map(|(_, item)| *item).collect();
         for (list, item) in pairs {
-            items[next[*list] as usize] = *item;
-            next[*list] += 1;
+            let next = &mut next[list.index()];
+            items[*next as usize] = *item;
+            *next += 1;
         }
         Self { starts, items }
     }
@@ -96,7 +98,7 @@ pub struct Universe<'a> {
     /// The first repository with the same source.
     same_source: Vec<u32>,
     packages: Vec<Package<'a>>,
-    names: HashMap<&'a str, NameId>,
+    names: Names<'a>,
     /// Per name: the packages of that name in index order, then those that provide it, once for each time they do.
     providers: Lists<PackageId>,
     /// Per package: the names it provides, in step with the record's list.
@@ -108,11 +110,13 @@ pub struct Universe<'a> {
 impl<'a> Universe<'a> {
     /// Takes in `repositories`, whose order decides between packages that are equal in everything else.
     pub fn new(repositories: &[Repository<'a>]) -> Self {
+        let records = repositories.iter().flat_map(|repository| repository.packages);
         let total = repositories
             .iter()
             .map(|repository| repository.packages.len())
             .sum();
-        let mut names = Names(HashMap::with_capacity(2 * total));
+        let provided_count: usize = records.map(|record| record.provides.len()).sum();
+        let mut names = Names::with_capacity(total + provided_count);
         let mut packages = Vec::with_capacity(total);
         let mut first_of = Vec::with_capacity(repositories.len());
         let mut same_source = Vec::with_capacity(repositories.len());
@@ -131,19 +135,30 @@ impl<'a> Universe<'a> {
                 });
             }
         }
-        let provided = provided(&packages, &mut names);
+        let provided = provided(&packages, provided_count, &mut names);
+        let mut last: Option<(&str, NameId)> = None;
         for package in &mut packages {
             let origin = package.record.origin.as_str();
-            package.origin = (!origin.is_empty()).then(|| names.number(origin));
+            // Most are their own origin, and the others mostly come one after the other.
+            package.origin = match last {
+                _ if origin.is_empty() => None,
+                _ if origin == package.record.name => Some(package.name),
+                Some((known, number)) if known == origin => Some(number),
+                _ => {
+                    let number = names.number(origin);
+                    last = Some((origin, number));
+                    Some(number)
+                }
+            };
         }
-        let providers = providers(&packages, &provided, names.0.len());
-        let triggered = triggered(&packages, &names.0);
+        let providers = providers(&packages, &provided, names.texts.len());
+        let triggered = triggered(&packages, &names);
         Self {
             repositories: repositories.to_vec(),
             first_of,
             same_source,
             packages,
-            names: names.0,
+            names,
             providers,
             provided,
             triggered,
@@ -200,7 +215,7 @@ impl<'a> Universe<'a> {
     }
 
     pub(crate) fn name_count(&self) -> usize {
-        self.names.len()
+        self.names.texts.len()
     }
 
     /// The name of a number below `name_count`.
@@ -243,7 +258,7 @@ impl<'a> Universe<'a> {
 
     /// The number of a name; without one, no package has it, provides it or has it as origin.
     pub(crate) fn find(&self, name: &str) -> Option<NameId> {
-        self.names.get(name).copied()
+        self.names.find(name)
     }
 
     pub(crate) fn has_provider(&self, name: &str) -> bool {
@@ -251,15 +266,9 @@ impl<'a> Universe<'a> {
             .is_some_and(|name| !self.providers(name).is_empty())
     }
 
-    /// The text of a name that a package has or provides.
-    pub(crate) fn text(&self, name: NameId, package: PackageId) -> String {
-        if self.name(package) == name {
-            return self.record(package).name.clone();
-        }
-        let entry = self.provides(package).find(|(provided, _)| *provided == name);
-        entry
-            .map(|(_, entry)| entry.name().to_owned())
-            .unwrap_or_default()
+    /// The text of a name.
+    pub(crate) fn text(&self, name: NameId) -> &'a str {
+        self.names.texts[name.index()]
     }
 
     pub(crate) fn providers(&self, name: NameId) -> &[PackageId] {
@@ -302,27 +311,50 @@ fn provided_name(entry: &Dependency) -> &str {
     }
 }
 
-struct Names<'a>(HashMap<&'a str, NameId>);
+/// Texts, and their numbers in the order in which they came.
+struct Names<'a> {
+    texts: Vec<&'a str>,
+    numbers: HashTable<NameId>,
+    hasher: DefaultHashBuilder,
+}
 
 impl<'a> Names<'a> {
-    fn number(&mut self, name: &'a str) -> NameId {
-        let next = NameId(self.0.len() as u32);
-        *self.0.entry(name).or_insert(next)
+    fn with_capacity(capacity: usize) -> Self {
+        Self {
+            texts: Vec::with_capacity(capacity),
+            numbers: HashTable::with_capacity(capacity),
+            hasher: DefaultHashBuilder::default(),
+        }
+    }
+
+    fn find(&self, text: &str) -> Option<NameId> {
+        let is_same = |number: &NameId| self.texts[number.index()] == text;
+        self.numbers.find(self.hasher.hash_one(text), is_same).copied()
+    }
+
+    fn number(&mut self, text: &'a str) -> NameId {
+        let (texts, hasher) = (&mut self.texts, &self.hasher);
+        let entry = self.numbers.entry(
+            hasher.hash_one(text),
+            |number| texts[number.index()] == text,
+            |number| hasher.hash_one(texts[number.index()]),
+        );
+        let next = NameId(texts.len() as u32);
+        let number = *entry.or_insert(next).get();
+        if number == next {
+            texts.push(text);
+        }
+        number
     }
 }
 
-fn provided<'a>(packages: &[Package<'a>], names: &mut Names<'a>) -> Lists<NameId> {
+fn provided<'a>(packages: &[Package<'a>], count: usize, names: &mut Names<'a>) -> Lists<NameId> {
     let mut starts = Vec::with_capacity(packages.len() + 1);
-    let mut items = Vec::new();
+    let mut items = Vec::with_capacity(count);
     for package in packages {
         starts.push(items.len() as u32);
-        items.extend(
-            package
-                .record
-                .provides
-                .iter()
-                .map(|entry| names.number(provided_name(entry))),
-        );
+        let provides = package.record.provides.iter();
+        items.extend(provides.map(|entry| names.number(provided_name(entry))));
     }
     starts.push(items.len() as u32);
     Lists { starts, items }
@@ -330,32 +362,29 @@ fn provided<'a>(packages: &[Package<'a>], names: &mut Names<'a>) -> Lists<NameId
 
 /// First the packages of each name, then its providers in the order in which their own names first appear.
 fn providers(packages: &[Package<'_>], provided: &Lists<NameId>, names: usize) -> Lists<PackageId> {
-    let own: Vec<(usize, PackageId)> = packages
-        .iter()
-        .zip(0..)
-        .map(|(package, number)| (package.name.index(), PackageId(number)))
-        .collect();
-    let by_name = Lists::group(names, &own);
-    let mut pairs = own;
-    pairs.reserve(provided.items.len());
+    let mut pairs: Vec<(NameId, PackageId)> = Vec::with_capacity(packages.len() + provided.items.len());
+    pairs.extend(
+        packages
+            .iter()
+            .zip(0..)
+            .map(|(package, number)| (package.name, PackageId(number))),
+    );
+    let by_name = Lists::group(names, &pairs);
     for package in &by_name.items {
         let entries = provided.get(package.index());
-        pairs.extend(entries.iter().map(|name| (name.index(), *package)));
+        pairs.extend(entries.iter().map(|name| (*name, *package)));
     }
     Lists::group(names, &pairs)
 }
 
-fn triggered<'a>(
-    packages: &[Package<'a>],
-    names: &HashMap<&'a str, NameId>,
-) -> Lists<(PackageId, &'a Dependency)> {
+fn triggered<'a>(packages: &[Package<'a>], names: &Names<'a>) -> Lists<(PackageId, &'a Dependency)> {
     let mut pairs = Vec::new();
     for (package, number) in packages.iter().zip(0..) {
         for entry in &package.record.install_if {
-            if let Some(name) = names.get(entry.name()) {
-                pairs.push((name.index(), (PackageId(number), entry)));
+            if let Some(name) = names.find(entry.name()) {
+                pairs.push((name, (PackageId(number), entry)));
             }
         }
     }
-    Lists::group(names.len(), &pairs)
+    Lists::group(names.texts.len(), &pairs)
 }

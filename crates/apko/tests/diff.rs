@@ -47,8 +47,16 @@ fn images_differ_by_packages_files_and_settings() {
     let new = Package::new("app", "1.1-r0").file("usr/bin/app", 0o4755, "two!");
     for format in ["tar", "erofs"] {
         let yaml = |rest: &str| format!("{{contents: {{packages: [app]}}, format: {format}, {rest}}}");
-        let before = image(directory.path(), &[old.clone()], &yaml("environment: {A: '1'}"));
-        let after = image(directory.path(), &[new.clone()], &yaml("environment: {A: '2'}"));
+        let before = image(
+            directory.path(),
+            std::slice::from_ref(&old),
+            &yaml("environment: {A: '1'}"),
+        );
+        let after = image(
+            directory.path(),
+            std::slice::from_ref(&new),
+            &yaml("environment: {A: '2'}"),
+        );
         assert!(Diff::between(&before, &before).is_empty());
         let diff = Diff::between(&before, &after);
         let package = &diff.packages[0];

@@ -1,7 +1,7 @@
 //! What the two command lines share: step lines, errors as a person reads them, exit statuses, and the reading of
 //! values that both take.
 //!
-//! It knows no command and reads no environment; results go to standard output, all else to standard error.
+//! It knows no command. Of the environment it reads where caches are; all else its caller hands in. Results go to standard output, all else to standard error.
 //!
 //! ```
 //! use std::time::Duration;
@@ -14,9 +14,13 @@
 //! ```
 
 mod completion;
+mod network;
+mod progress;
 mod version;
 
 pub use completion::{Completion, completion_examples, print_completion};
+pub use network::{Network, NetworkError, cache_directory};
+pub use progress::{Progress, Watcher};
 pub use version::{Version, print_version};
 
 use std::error::Error;

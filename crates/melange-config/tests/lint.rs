@@ -29,7 +29,8 @@ fn findings(body: &str) -> Vec<(Rule, u32, String)> {
 
 #[test]
 fn each_rule_finds_what_it_is_for_and_nothing_else() {
-    let table: [(&str, &[(Rule, u32, &str)]); 11] = [
+    type Row = (&'static str, &'static [(Rule, u32, &'static str)]);
+    let table: [Row; 11] = [
         (
             "vars: {a: x, b: '${{vars.c}}', c: y, hidden: z}\n\
              var-transforms: [{from: '${{vars.b}}', match: x, replace: y, to: made}]\n\

@@ -1,6 +1,6 @@
 //! Verified packages in the form in which images need them.
 //!
-//! [`write`] verifies a package, inflates it once, and leaves one file: the contents of all members one after the other,
+//! [`write()`] verifies a package, inflates it once, and leaves one file: the contents of all members one after the other,
 //! the deflated form of the large ones, cut out of the package's own stream, and a table of members. [`open`] reads
 //! the table and gives the members, whose contents refer to the file and are verified whenever they are read. Where
 //! such files lie and for how long is the caller's matter.

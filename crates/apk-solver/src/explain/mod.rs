@@ -86,7 +86,7 @@ pub struct Change {
 pub struct ExplainLimits {
     /// How many searches; each looks for an answer to a part of the world. 600 by default.
     pub searches: u32,
-    /// How many steps all these searches may take together; 1,000,000 by default.
+    /// How many steps all these searches may take together; 200,000 by default.
     pub steps: u32,
 }
 
@@ -94,7 +94,7 @@ impl Default for ExplainLimits {
     fn default() -> Self {
         Self {
             searches: 600,
-            steps: 1_000_000,
+            steps: 200_000,
         }
     }
 }

@@ -181,8 +181,8 @@ impl<'s> Explainer<'s> {
         let claims =
             |id: &PackageId| universe.name(*id) == name || universe.provided_names(*id).contains(&name);
         let packages: Vec<_> = met.iter().copied().filter(claims).collect();
-        Some(Rivals {
-            name: universe.text(name, *packages.first()?),
+        (!packages.is_empty()).then(|| Rivals {
+            name: universe.text(name).to_owned(),
             packages: packages.iter().map(|id| universe.candidate(*id)).collect(),
         })
     }

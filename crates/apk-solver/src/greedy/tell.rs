@@ -25,7 +25,7 @@ impl<'s> Greedy<'s> {
             Failure::AlreadyChosen(package) => Cause::AlreadyChosen(self.universe.candidate(package)),
             Failure::Clash(package, name) => Cause::Clash {
                 with: self.universe.candidate(package),
-                name: self.universe.text(name, package),
+                name: self.universe.text(name).to_owned(),
             },
             Failure::Unmet(ref present) => Cause::Unmet {
                 chosen: present
@@ -79,7 +79,7 @@ impl<'s> Greedy<'s> {
             },
             Fall::NameTaken(by, name) => Reason::NameTaken {
                 by: self.universe.candidate(by),
-                name: self.universe.text(name, by),
+                name: self.universe.text(name).to_owned(),
             },
             Fall::Unreadable(version) => Reason::UnreadableVersion(version.to_owned()),
             Fall::AbsentFor(arch) => Reason::AbsentFor(arch.to_owned()),

@@ -48,19 +48,24 @@ impl<'s> Pins<'s> {
         self.barred.extend_from_slice(packages);
     }
 
-    /// True where a demand of `by` (the world where `None`) may be met by `package`.
-    pub(super) fn is_open(&self, by: Option<PackageId>, demand: &Dependency, package: PackageId) -> bool {
-        let Some(tag) = self.universe.tag(package) else {
-            return true;
-        };
+    /// The tags that a demand of `by` (the world where `None`) may be met from.
+    pub(super) fn tags(&self, by: Option<PackageId>, demand: &'s Dependency) -> Tags<'s> {
         let own = by.map_or(demand.pin(), |by| self.universe.tag(by));
-        let inherits = |by: PackageId| {
-            let mut tags = self.inherited.iter();
-            tags.any(|(inherited, reached)| *inherited == tag && reached[by.index()])
-        };
-        (own == Some(tag) || by.is_some_and(inherits)) && !self.barred.contains(&package)
+        let is_inherited = |(_, reached): &&(&str, Vec<bool>)| by.is_some_and(|by| reached[by.index()]);
+        let inherited = self.inherited.iter().filter(is_inherited).map(|(tag, _)| *tag);
+        Tags(own.into_iter().chain(inherited).collect())
+    }
+
+    /// True where a package is in an untagged repository or one with such a tag.
+    pub(super) fn is_open(&self, tags: &Tags<'s>, package: PackageId) -> bool {
+        let own = self.universe.tag(package);
+        own.is_none_or(|own| tags.0.contains(&own) && !self.barred.contains(&package))
     }
 }
+
+/// Tags of repositories.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Tags<'s>(Vec<&'s str>);
 
 /// The packages of tagged repositories that no pinned entry leads to.
 pub(super) fn strays<'s>(

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 
 use apk_types::Dependency;
@@ -16,7 +16,7 @@ use crate::check::provides;
 use crate::greedy::Preference;
 use crate::request::{Options, Want};
 use crate::search::Ignored;
-use crate::search::pins::Pins;
+use crate::search::pins::{Pins, Tags};
 use crate::universe::{self, PackageId, Universe};
 
 /// The packages, and for each name that several of them claim one more name whose candidates stand for the claims.
@@ -31,6 +31,8 @@ pub(super) struct Provider<'r, 's> {
     /// Names with the candidates that are acceptable.
     sets: RefCell<Vec<(NameId, Vec<SolvableId>)>>,
     unions: RefCell<Vec<Vec<VersionSetId>>>,
+    /// What has been made of a dependency's text, for each choice of tags.
+    requirements: RefCell<HashMap<(&'s str, Tags<'s>), Requirement>>,
     /// What claims stand for, by their number after the packages'.
     claims: RefCell<Vec<Claim>>,
     claim_numbers: RefCell<BTreeMap<Claim, SolvableId>>,
@@ -63,6 +65,7 @@ impl<'r, 's> Provider<'r, 's> {
             ignored,
             sets: RefCell::default(),
             unions: RefCell::default(),
+            requirements: RefCell::default(),
             claims: RefCell::default(),
             claim_numbers: RefCell::default(),
             steps,
@@ -119,11 +122,23 @@ impl<'r, 's> Provider<'r, 's> {
         if by.is_some_and(|by| provides(universe, by, name, want)) {
             return None;
         }
+        let tags = self.pins.tags(by, want.dependency);
+        let key = (want.dependency.as_str(), tags);
+        if let Some(known) = self.requirements.borrow().get(&key) {
+            return Some(*known);
+        }
+        let requirement = self.new_requirement(name, want, &key.1);
+        self.requirements.borrow_mut().insert(key, requirement);
+        Some(requirement)
+    }
+
+    fn new_requirement(&self, name: universe::NameId, want: &Want<'s>, tags: &Tags<'s>) -> Requirement {
+        let universe = self.universe;
         let mut left: Vec<_> = universe
             .providers(name)
             .iter()
             .copied()
-            .filter(|id| self.pins.is_open(by, want.dependency, *id))
+            .filter(|id| self.pins.is_open(tags, *id))
             .filter(|id| self.exists_everywhere(*id) && provides(universe, *id, name, want))
             .collect();
         let preference = Preference {
@@ -138,7 +153,7 @@ impl<'r, 's> Provider<'r, 's> {
             left.retain(|id| *id != best);
             sets.push(self.set(package_name(universe.name(best)), vec![solvable(best)]));
         }
-        Some(match sets.len() {
+        match sets.len() {
             0 => self.set(self.no_name(), Vec::new()).into(),
             1 => sets.remove(0).into(),
             _ => {
@@ -146,7 +161,7 @@ impl<'r, 's> Provider<'r, 's> {
                 unions.push(sets);
                 VersionSetUnionId(unions.len() as u32 - 1).into()
             }
-        })
+        }
     }
 
     /// For each package name with packages that a `!name` excludes: the packages that it does not.

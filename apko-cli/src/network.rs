@@ -1,0 +1,46 @@
+//! How repositories are reached, by what the command line and the environment say.
+
+use std::env;
+use std::path::Path;
+
+use apk_repository::Client;
+use cli_support::{Network, Progress, Steps, cache_directory};
+use content_cache::Cache;
+
+use crate::args::{Limits, Sources};
+use crate::failure::{Failure, Outcome};
+
+/// What other flags say of the network.
+pub(crate) struct Reach<'a> {
+    pub(crate) cache_dir: Option<&'a Path>,
+    pub(crate) offline: bool,
+    /// The defaults without them.
+    pub(crate) limits: Option<&'a Limits>,
+}
+
+impl Sources {
+    /// What fetches, and what shows it.
+    pub(crate) fn client(&self, limits: Option<&Limits>, steps: &Steps) -> Outcome<(Client, Progress)> {
+        let reach = Reach {
+            cache_dir: self.cache_dir.as_deref(),
+            offline: self.offline,
+            limits,
+        };
+        client(&self.network, &reach, steps)
+    }
+}
+
+/// What fetches, and what shows it.
+pub(crate) fn client(network: &Network, reach: &Reach<'_>, steps: &Steps) -> Outcome<(Client, Progress)> {
+    let variable = |name: &str| env::var(name).ok();
+    let (mut options, progress) = network
+        .options(&variable, steps)
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    options.cache = cache_directory(reach.cache_dir).map(Cache::at);
+    options.offline = reach.offline;
+    options.user_agent = concat!("apko/", env!("CARGO_PKG_VERSION")).to_owned();
+    if let Some(limits) = reach.limits {
+        limits.of_answers(&mut options);
+    }
+    Ok((Client::new(options), progress))
+}
