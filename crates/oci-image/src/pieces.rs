@@ -25,6 +25,11 @@ pub trait PieceCache: Send + Sync {
 /// Names what the key is of; to be changed when the same bytes would be deflated differently.
 const KEY_CONTEXT: &str = "apko layer piece v1";
 
+/// Below this size in bytes, a piece is deflated with at least [`SMALL_LEVEL`]: that costs nothing, and a layer of a few
+/// small files has no other pieces.
+const SMALL: usize = 256 << 10;
+const SMALL_LEVEL: u32 = 6;
+
 /// How many chunks may wait for the hashing thread.
 const WAITING: usize = 16;
 
@@ -151,6 +156,11 @@ fn work(queue: &Mutex<Receiver<Job>>, level: u32, cache: Option<&dyn PieceCache>
 }
 
 fn piece(content: &[u8], level: u32, cache: Option<&dyn PieceCache>) -> io::Result<(Bytes, Piece)> {
+    let level = if content.len() < SMALL {
+        level.max(SMALL_LEVEL)
+    } else {
+        level
+    };
     let Some(cache) = cache else {
         return deflate(content, &[], level).map(|(deflated, piece)| (deflated.into(), piece));
     };
