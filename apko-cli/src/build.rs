@@ -7,10 +7,9 @@ use std::{env, fs};
 use apk_types::Arch;
 use apko::config::{ImageConfiguration, Loaded, load};
 use apko::{
-    Additions, BuildError, BuildRequest, Event, Lockfile, Policy, SbomFormat, Store, build as build_image,
-    vcs_url,
+    Additions, BuildError, BuildRequest, Event, Lockfile, Policy, SbomFormat, build as build_image, vcs_url,
 };
-use cli_support::{Steps, cache_directory, size};
+use cli_support::{Steps, size};
 use oci_image::{Tag, Timestamp};
 use tempfile::TempDir;
 
@@ -67,7 +66,7 @@ pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
         source_date_epoch: source_date_epoch()?,
         build_date: &build_date,
         sboms: if arguments.sbom { &formats } else { &[] },
-        store: &store(arguments.sources.cache_dir.as_deref(), spool.path())?,
+        store: &arguments.sources.store(spool.path())?,
         spool: spool.path(),
     };
     let mut since = Instant::now();
@@ -109,14 +108,6 @@ pub(crate) fn read_lock(
         ))
     })?;
     Ok(lockfile)
-}
-
-/// Where packages are kept: in the directory asked for, that of the user, or else for as long as the command runs.
-pub(crate) fn store(asked: Option<&Path>, spool: &Path) -> Outcome<Store> {
-    match cache_directory(asked) {
-        Some(directory) => Ok(Store::at(directory)),
-        None => Store::temporary(spool).map_err(|error| Failure::at(spool, &error)),
-    }
 }
 
 /// A directory for layers until they are moved into the output. It goes when the build ends, with Ctrl-C too.

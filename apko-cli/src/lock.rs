@@ -10,7 +10,7 @@ use clap::Args;
 use cli_support::Steps;
 
 use crate::args::{Archs, Sources};
-use crate::build::{additions, archs, read_lock, store, write_file};
+use crate::build::{additions, archs, read_lock, write_file};
 use crate::failure::{Failure, Outcome};
 
 pub(crate) const EXAMPLES: &str = "\
@@ -77,7 +77,7 @@ pub(crate) fn lock(arguments: &Lock, steps: &Steps) -> Outcome {
         additions: &additions,
         archs: &archs,
         policy: &policy,
-        store: &store(arguments.sources.cache_dir.as_deref(), &env::temp_dir())?,
+        store: &arguments.sources.store(&env::temp_dir())?,
         keep: old.as_ref().map(|lockfile| Keep {
             lockfile,
             except: &arguments.update,

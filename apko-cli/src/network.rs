@@ -4,8 +4,8 @@ use std::env;
 use std::path::Path;
 
 use apk_repository::Client;
-use cli_support::{Network, Progress, Steps, cache_directory};
-use content_cache::Cache;
+use apko::Store;
+use cli_support::{Network, Progress, Steps};
 
 use crate::args::{Limits, Sources};
 use crate::failure::{Failure, Outcome};
@@ -19,6 +19,15 @@ pub(crate) struct Reach<'a> {
 }
 
 impl Sources {
+    /// Where packages are kept: in the directory asked for, that of the user, or else for as long as the command runs, below
+    /// `spool`.
+    pub(crate) fn store(&self, spool: &Path) -> Outcome<Store> {
+        match self.network.cache(self.cache_dir.as_deref()) {
+            Some(cache) => Ok(Store::new(cache)),
+            None => Store::temporary(spool).map_err(|error| Failure::at(spool, &error)),
+        }
+    }
+
     /// What fetches, and what shows it.
     pub(crate) fn client(&self, limits: Option<&Limits>, steps: &Steps) -> Outcome<(Client, Progress)> {
         let reach = Reach {
@@ -36,7 +45,7 @@ pub(crate) fn client(network: &Network, reach: &Reach<'_>, steps: &Steps) -> Out
     let (mut options, progress) = network
         .options(&variable, steps)
         .map_err(|error| Failure::usage(error.to_string()))?;
-    options.cache = cache_directory(reach.cache_dir).map(Cache::at);
+    options.cache = network.cache(reach.cache_dir);
     options.offline = reach.offline;
     options.user_agent = concat!("apko/", env!("CARGO_PKG_VERSION")).to_owned();
     if let Some(limits) = reach.limits {

@@ -16,7 +16,7 @@ use flate2::write::GzEncoder;
 use tarball::Writer;
 
 use crate::args::{Limits, Sources};
-use crate::build::{additions, build_date, source_date_epoch, store};
+use crate::build::{additions, build_date, source_date_epoch};
 use crate::failure::{Failure, Outcome};
 
 pub(crate) const MINIROOTFS_EXAMPLES: &str = "\
@@ -100,7 +100,7 @@ fn make(arguments: &Rootfs, steps: &Steps) -> Outcome<Root> {
         policy: &policy,
         source_date_epoch: source_date_epoch()?,
         build_date: build_date(arguments.build_date.as_deref())?.unix_seconds(),
-        store: &store(arguments.sources.cache_dir.as_deref(), &env::temp_dir())?,
+        store: &arguments.sources.store(&env::temp_dir())?,
     };
     let root = rootfs(&request)?;
     progress.done();

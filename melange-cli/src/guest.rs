@@ -14,8 +14,7 @@ use apk_repository::Client;
 use apk_types::Arch;
 use apko::{Additions, Policy, Store};
 use clap::{ArgAction, Args, ValueEnum};
-use cli_support::{Progress, Steps, cache_directory, size, time};
-use content_cache::Cache;
+use cli_support::{Progress, Steps, size, time};
 use melange::{ApkoEnvironment, Event, GuestOptions, RootCache};
 use melange_config::types::Resources;
 use melange_pipeline::runner::{Bubblewrap, Cancel, Helper, Limits, Native, Network, Runner, StepEvent};
@@ -172,13 +171,15 @@ impl GuestArguments {
             .http
             .options(&variable, steps)
             .map_err(|error| Failure::usage(error.to_string()))?;
-        let cache = cache_directory(self.apk_cache_dir.as_deref());
-        options.cache = cache.as_ref().map(Cache::at);
+        let cache = self.http.cache(self.apk_cache_dir.as_deref());
+        options.cache.clone_from(&cache);
         options.offline = self.offline;
         options.user_agent = concat!("melange/", env!("CARGO_PKG_VERSION")).to_owned();
         let environment = ApkoEnvironment {
-            store: cache.as_ref().map(Store::at),
-            roots: cache.map(|directory| RootCache::new(directory.join("guests"), KEPT_TREES)),
+            roots: cache
+                .as_ref()
+                .map(|cache| RootCache::new(cache.root().join("guests"), KEPT_TREES)),
+            store: cache.map(Store::new),
             additions: Additions {
                 keys: self.keyring_append.clone(),
                 build_repositories: self.repository_append.clone(),

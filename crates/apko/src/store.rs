@@ -74,8 +74,13 @@ struct KeptLayer {
 impl Store {
     /// A store in a directory, which need not exist.
     pub fn at(directory: impl AsRef<Path>) -> Self {
+        Self::new(Cache::at(directory))
+    }
+
+    /// A store in a cache, with its limit.
+    pub fn new(cache: Cache) -> Self {
         Self {
-            cache: Cache::at(directory),
+            cache,
             temporary: None,
         }
     }

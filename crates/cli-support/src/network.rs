@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use apk_repository::{ClientOptions, Credentials, CredentialsError, Proxies};
 use clap::Args;
+use content_cache::Cache;
 
-use crate::{Progress, Steps};
+use crate::{Progress, Steps, parse_size};
 
 /// Where systems keep the certificate authorities that they trust; the first one that is there.
 const SYSTEM_ROOTS: [&str; 5] = [
@@ -20,9 +21,9 @@ const SYSTEM_ROOTS: [&str; 5] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// How servers are spoken to.
+/// How servers are spoken to, and how much is kept of what they answer.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Network")]
+#[command(next_help_heading = "Network and cache")]
 pub struct Network {
     /// How long to wait for a server that says nothing
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
@@ -36,6 +37,9 @@ pub struct Network {
     /// Further certificate authorities that servers may have their certificates from, in PEM
     #[arg(long, value_name = "FILE")]
     pub ca_file: Vec<PathBuf>,
+    /// How large the cache may become, such as 20GB: what was not used for longest is removed then
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub cache_max_size: Option<u64>,
 }
 
 /// Why what the environment says of the network cannot be used.
@@ -61,6 +65,15 @@ pub enum NetworkError {
 }
 
 impl Network {
+    /// The cache that is asked for, or else that of the user; `None` where there is no home directory.
+    pub fn cache(&self, asked: Option<&Path>) -> Option<Cache> {
+        let cache = Cache::at(cache_directory(asked)?);
+        Some(match self.cache_max_size {
+            Some(bytes) => cache.with_max_size(bytes),
+            None => cache,
+        })
+    }
+
     /// How a client is to behave; cache and limits are left to the caller. `variable` gives the environment: `HTTP_AUTH`, `NETRC`, `HOME`, `HTTP_PROXY`,
     /// `HTTPS_PROXY`, `NO_PROXY` (each in lower case too) and `SSL_CERT_FILE`. What it does is shown by `steps`.
     ///
