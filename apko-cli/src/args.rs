@@ -92,6 +92,9 @@ pub(crate) enum Command {
     /// Prints a script that makes a shell complete this command
     #[command(after_help = cli_support::completion_examples("apko"))]
     Completion(cli_support::Completion),
+    /// Prints all of this as a page
+    #[command(hide = true)]
+    ReferencePage,
     /// Shows the version
     Version(cli_support::Version),
 }

@@ -3,6 +3,7 @@
 mod bench;
 mod conformance;
 mod debian;
+mod docs;
 mod images;
 mod lint;
 mod package;

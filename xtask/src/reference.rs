@@ -2,30 +2,46 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::tools::At as _;
+use crate::tools::{At as _, Binaries, printed};
 use crate::{Outcome, root};
 
-const PAGE: &str = "docs/apko/configuration.md";
+/// The pages, with what they are now.
+fn pages() -> Outcome<[(&'static str, String); 3]> {
+    let binaries = Binaries::build()?;
+    let commands = |program: &Path| printed(Command::new(program).arg("reference-page"));
+    Ok([
+        ("docs/apko/configuration.md", configuration()?),
+        ("docs/apko/commands.md", commands(&binaries.apko)?),
+        ("docs/melange/commands.md", commands(&binaries.melange)?),
+    ])
+}
 
 /// Writes the pages.
 pub(crate) fn command() -> Outcome {
-    let path = root().join(PAGE);
-    fs::write(&path, page()?).at(&path)
+    for (name, page) in pages()? {
+        let path = root().join(name);
+        fs::write(&path, page).at(&path)?;
+    }
+    Ok(())
 }
 
 /// Tests that the pages are those that the code gives.
 pub(crate) fn check() -> Outcome {
-    let path = root().join(PAGE);
-    match fs::read_to_string(&path).at(&path)? == page()? {
-        true => Ok(()),
-        false => Err(format!("{PAGE} is not current: run `cargo xtask reference`").into()),
+    for (name, page) in pages()? {
+        let path = root().join(name);
+        if fs::read_to_string(&path).at(&path)? != page {
+            return Err(format!("{name} is not current: run `cargo xtask reference`").into());
+        }
     }
+    Ok(())
 }
 
-fn page() -> Outcome<String> {
+fn configuration() -> Outcome<String> {
     let schema: Value = serde_json::from_str(apko::config::SCHEMA)?;
     let mut page =
         "# The image configuration\n\nEvery key, made from the JSON schema that `apko schema` prints \

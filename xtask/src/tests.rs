@@ -10,7 +10,7 @@ use crate::quickstart::{
     ARCHIVE, IMAGE_CONFIGURATION, KEY, LAYOUT, PACKAGE_CONFIGURATION, REPOSITORY, TAG, public,
 };
 use crate::tools::{At as _, BUBBLEWRAP, Binaries, exists, is_root, printed, require, run};
-use crate::{Outcome, images, root, run_image};
+use crate::{Outcome, docs, images, root, run_image};
 
 /// What a check came to.
 pub(crate) enum Verdict {
@@ -21,7 +21,7 @@ pub(crate) enum Verdict {
 
 type Check = fn(&World) -> Outcome<Verdict>;
 
-const CHECKS: [(&str, Check); 12] = [
+const CHECKS: [(&str, Check); 13] = [
     (
         "the image is the same in another directory, time zone and umask",
         same_image_twice,
@@ -52,6 +52,7 @@ const CHECKS: [(&str, Check); 12] = [
     ),
     ("fsck.erofs and the kernel take an EROFS layer", images::erofs),
     ("validators from PyPI take the SBOMs", images::sboms),
+    ("the commands of the documentation work", docs::check),
 ];
 
 /// Runs the tests of the crates, then the checks whose name contains `name`.

@@ -16,11 +16,13 @@
 mod completion;
 mod network;
 mod progress;
+mod reference;
 mod version;
 
 pub use completion::{Completion, completion_examples, print_completion};
 pub use network::{Network, NetworkError, cache_directory};
 pub use progress::{Progress, Watcher};
+pub use reference::reference_page;
 pub use version::{Version, print_version};
 
 use std::error::Error;
