@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests")]
 
+mod apk_tools;
 mod cases;
 mod explain;
 mod properties;
