@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+use crate::build_only::BuildOnly;
 use crate::guest::GuestArguments;
 
 /// Builds signed apk packages out of declarative pipelines.
@@ -212,6 +213,8 @@ pub(crate) struct Compile {
     /// What would run the steps
     #[arg(long)]
     pub(crate) runner: Option<String>,
+    #[command(flatten)]
+    pub(crate) build_only: BuildOnly,
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 mod args;
 mod build;
+mod build_only;
 mod bump;
 mod compilation;
 mod doctor;
