@@ -55,38 +55,41 @@ pub enum IndexError {
     Package(#[from] PackageError),
 }
 
-impl Index {
-    /// The size in bytes that an index may inflate to, unless said otherwise: the Go apko's 300 MiB.
-    pub const MAX_SIZE: u64 = 300 << 20;
+/// An index whose text is not parsed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IndexText {
+    /// As in [`Index`].
+    pub description: String,
+    /// The text, which [`parse`](crate::parse) reads.
+    pub text: String,
+    /// As in [`Index`].
+    pub signatures: Vec<Signature>,
+}
 
-    /// Reads an index after verifying that a key of the keyring signed it. `limit` is the size in bytes that it
-    /// may inflate to.
-    pub fn open(archive: &[u8], keyring: &Keyring, limit: u64) -> Result<Self, IndexError> {
+impl IndexText {
+    /// Reads the text of an index after verifying that a key of the keyring signed it; without asking who did, where there is no
+    /// keyring. `limit` is the size in bytes that the index may inflate to.
+    ///
+    /// # Errors
+    /// As [`Index::open`], but for what is wrong with a line.
+    pub fn open(archive: &[u8], keyring: Option<&Keyring>, limit: u64) -> Result<Self, IndexError> {
         let (signatures, signed) = signed_part(archive)?;
-        keyring
-            .verify(&signatures, signed)
-            .map_err(IndexError::Signature)?;
-        Self::read_part(signatures, signed, limit)
-    }
-
-    /// Reads an index without asking who signed it.
-    pub fn open_unverified(archive: &[u8], limit: u64) -> Result<Self, IndexError> {
-        let (signatures, signed) = signed_part(archive)?;
-        Self::read_part(signatures, signed, limit)
-    }
-
-    fn read_part(signatures: Vec<Signature>, signed: &[u8], limit: u64) -> Result<Self, IndexError> {
+        if let Some(keyring) = keyring {
+            keyring
+                .verify(&signatures, signed)
+                .map_err(IndexError::Signature)?;
+        }
         let tar = Bytes::from(inflate(SECTION, signed, limit).map_err(IndexError::Archive)?);
         let entries = tarball::read(tar, &tarball::Limits::default()).map_err(|source| {
             let section = SECTION;
             IndexError::Archive(Problem::Tar { section, source })
         })?;
         let mut description = String::new();
-        let mut packages = None;
+        let mut index = None;
         for entry in entries {
             let text = String::from_utf8_lossy(&entry.content);
             match entry.header.path.as_str() {
-                APKINDEX => packages = Some(text::parse(&text)?),
+                APKINDEX => index = Some(text.into_owned()),
                 DESCRIPTION => description = text.into_owned(),
                 name if name.starts_with(".SIGN.") => {}
                 name => return Err(IndexError::UnexpectedMember(name.to_owned())),
@@ -94,9 +97,34 @@ impl Index {
         }
         Ok(Self {
             description,
-            packages: packages.ok_or(IndexError::NoText)?,
+            text: index.ok_or(IndexError::NoText)?,
             signatures,
         })
+    }
+
+    /// Parses the text.
+    fn parse(self) -> Result<Index, IndexError> {
+        Ok(Index {
+            packages: text::parse(&self.text)?,
+            description: self.description,
+            signatures: self.signatures,
+        })
+    }
+}
+
+impl Index {
+    /// The size in bytes that an index may inflate to, unless said otherwise: the Go apko's 300 MiB.
+    pub const MAX_SIZE: u64 = 300 << 20;
+
+    /// Reads an index after verifying that a key of the keyring signed it. `limit` is the size in bytes that it
+    /// may inflate to.
+    pub fn open(archive: &[u8], keyring: &Keyring, limit: u64) -> Result<Self, IndexError> {
+        IndexText::open(archive, Some(keyring), limit)?.parse()
+    }
+
+    /// Reads an index without asking who signed it.
+    pub fn open_unverified(archive: &[u8], limit: u64) -> Result<Self, IndexError> {
+        IndexText::open(archive, None, limit)?.parse()
     }
 
     /// Takes records in: one in the place of the record with the same name and version, or at the end.

@@ -2,7 +2,7 @@
 //!
 //! An index is a gzip member with one or more signatures, followed by the gzip member they sign: a tar archive with
 //! `APKINDEX`, a text of one-letter fields, and `DESCRIPTION`. [`Index::open`] gives an index's contents only after a
-//! signature was verified; [`parse`] reads the text alone. Indexes are written as melange writes them, merged and
+//! signature was verified; [`parse`] reads the text alone, and [`Prepared`] is a form of which a part can be read. Indexes are written as melange writes them, merged and
 //! signed. The crate fetches nothing, reads no files, and does not say which package is the best.
 //!
 //! ```
@@ -23,7 +23,9 @@
 //! ```
 
 mod archive;
+mod prepared;
 mod text;
 
-pub use archive::{Index, IndexError, add_signature, record, sign, unsigned};
+pub use archive::{Index, IndexError, IndexText, add_signature, record, sign, unsigned};
+pub use prepared::{OtherText, Prepared, Text, reachable};
 pub use text::{Layout, LineError, MAX_PACKAGES, WriteError, parse, write, write_as};

@@ -120,6 +120,22 @@ impl Keyring {
         Ok(())
     }
 
+    /// Bytes that are the same for keyrings that accept the same signatures.
+    ///
+    /// # Errors
+    /// When a key cannot be written.
+    pub fn identity(&self) -> Result<Vec<u8>, KeyError> {
+        let mut identity = format!("{:?}", self.policy).into_bytes();
+        for (name, key) in &self.keys {
+            let pem = key.to_pem()?;
+            for part in [name.as_bytes(), pem.as_bytes()] {
+                identity.extend((part.len() as u64).to_le_bytes());
+                identity.extend(part);
+            }
+        }
+        Ok(identity)
+    }
+
     /// True where it has no key.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()

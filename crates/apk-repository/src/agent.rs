@@ -1,7 +1,7 @@
 //! The connection to `ureq`: its settings, and its errors in our terms.
 
-use std::io;
 use std::time::Duration;
+use std::{fs, io};
 
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
 use ureq::typestate::WithoutBody;
@@ -37,7 +37,7 @@ pub(crate) fn new(options: &ClientOptions) -> Result<Agent, HttpError> {
 }
 
 fn root_certs(roots: &Roots) -> Result<RootCerts, HttpError> {
-    if roots.bundles.is_empty() && !roots.no_built_in {
+    if roots.bundles.is_empty() && roots.files.is_empty() && !roots.no_built_in {
         return Ok(RootCerts::WebPki);
     }
     let mut certificates: Vec<Certificate<'static>> = Vec::new();
@@ -49,7 +49,18 @@ fn root_certs(roots: &Roots) -> Result<RootCerts, HttpError> {
                 .map(|certificate| Certificate::from_der(certificate)),
         );
     }
-    for (name, pem) in &roots.bundles {
+    let mut bundles = roots.bundles.clone();
+    for file in &roots.files {
+        let name = file.display().to_string();
+        match fs::read_to_string(file) {
+            Ok(pem) => bundles.push((name, pem.into())),
+            Err(_) => {
+                let reason = "it cannot be read";
+                return Err(HttpError::Roots { name, reason });
+            }
+        }
+    }
+    for (name, pem) in &bundles {
         let failed = |reason| HttpError::Roots {
             name: name.clone(),
             reason,

@@ -1,19 +1,17 @@
 //! What fetches.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::{fs, io};
 
 use apk_index::Index;
 use apk_package::{Keyring, Limits, PublicKey};
-use apk_types::Arch;
 use bytes::Bytes;
 use ureq::Agent;
 
 use crate::agent;
 use crate::error::{HttpError, RepositoryError};
-use crate::gate::{Gate, each};
-use crate::location::Location;
+use crate::gate::Gate;
 use crate::options::{ClientOptions, Event};
 use crate::transfer::{Reply, Sink, Transfer, Wanted};
 use crate::url::HttpUrl;
@@ -108,49 +106,6 @@ impl Client {
         }
     }
 
-    /// Reads and verifies the index of a repository for an architecture; `None` where the repository has none.
-    ///
-    /// # Errors
-    /// When it cannot be had, is malformed, or no trusted key signed it.
-    pub fn read_index(
-        &self,
-        location: &Location,
-        arch: Arch,
-        trust: &Trust,
-    ) -> Result<Option<Index>, RepositoryError> {
-        match location.place()? {
-            Place::File(path) => {
-                let path = path.join(arch.apk_name()).join(Location::INDEX);
-                match fs::read(&path) {
-                    Ok(archive) => open_index(&archive, trust, &path.display().to_string()).map(Some),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                    Err(source) => Err(RepositoryError::Read {
-                        at: path.display().to_string(),
-                        source,
-                    }),
-                }
-            }
-            Place::Url(url) => {
-                let url = url.child(&[arch.apk_name(), Location::INDEX]);
-                self.document(&url, |archive| open_index(archive, trust, &url.to_string()))
-            }
-        }
-    }
-
-    /// Reads several indexes, as many at a time as requests may be under way. They come in the order they were asked for;
-    /// of several errors the first is returned.
-    ///
-    /// # Errors
-    /// As [`Client::read_index`].
-    pub fn read_indexes(
-        &self,
-        wanted: &[(Location, Arch)],
-        trust: &Trust,
-    ) -> Result<Vec<Option<Index>>, RepositoryError> {
-        let read = |(location, arch): &(Location, Arch)| self.read_index(location, *arch, trust);
-        each(wanted, self.options().parallel, read).into_iter().collect()
-    }
-
     /// Fetches one thing over HTTP.
     pub(crate) fn download(&self, wanted: &Wanted<'_>, sink: &mut dyn Sink) -> Result<Reply, HttpError> {
         if self.options().offline {
@@ -232,15 +187,4 @@ pub(crate) fn not_found(url: &HttpUrl) -> RepositoryError {
         with_login: false,
     };
     error.into()
-}
-
-fn open_index(archive: &[u8], trust: &Trust, at: &str) -> Result<Index, RepositoryError> {
-    let index = match &trust.keyring {
-        Some(keyring) => Index::open(archive, keyring, trust.index_limit),
-        None => Index::open_unverified(archive, trust.index_limit),
-    };
-    index.map_err(|source| RepositoryError::Index {
-        at: at.to_owned(),
-        source,
-    })
 }

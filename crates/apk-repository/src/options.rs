@@ -1,6 +1,7 @@
 //! How a client behaves.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -103,6 +104,8 @@ impl Default for Retry {
 pub struct Roots {
     /// Certificate authorities in PEM, one bundle after the other, each with the name that errors give it.
     pub bundles: Vec<(String, Arc<str>)>,
+    /// Files with more of them, which are read with the first request over TLS.
+    pub files: Vec<PathBuf>,
     /// Leaves out the authorities that Mozilla trusts, which are built in.
     pub no_built_in: bool,
 }
@@ -203,6 +206,9 @@ impl fmt::Debug for Roots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.bundles.iter().map(|(name, _)| name.as_str());
         let built_in = (!self.no_built_in).then_some("built in");
-        f.debug_set().entries(built_in.into_iter().chain(names)).finish()
+        let files = self.files.iter().filter_map(|file| file.to_str());
+        f.debug_set()
+            .entries(built_in.into_iter().chain(names).chain(files))
+            .finish()
     }
 }

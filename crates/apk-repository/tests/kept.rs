@@ -1,6 +1,10 @@
 //! What is kept from one run to the next.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail as tests do"
+)]
 
 mod common;
 
@@ -9,6 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use apk_index::Index;
+use apk_repository::{OpenIndex, Trust};
 use testkit::Fault;
 
 use common::{ARCH, INDEX, PACKAGE, Site};
@@ -196,7 +201,7 @@ fn no_more_requests_are_under_way_than_allowed() {
         options.cache = None;
     });
     let wanted = vec![(site.location(), ARCH); 8];
-    let indexes = client.read_indexes(&wanted, &site.trust()).unwrap();
+    let indexes = client.open_indexes(&wanted, &site.trust()).unwrap();
     assert!(indexes.iter().all(Option::is_some));
     assert_eq!((site.attempts(INDEX), site.server.most_at_once()), (8, 2));
 }
@@ -213,4 +218,27 @@ fn a_package_is_fetched_once_however_many_want_it() {
         }
     });
     assert_eq!(site.attempts(PACKAGE), 1);
+}
+
+#[test]
+fn a_prepared_index_is_given_to_those_alone_who_trust_its_keys() {
+    let site = Site::new();
+    let client = site.client();
+    let wanted = [(site.location(), ARCH)];
+    for _ in 0..2 {
+        let indexes = client.open_indexes(&wanted, &site.trust()).unwrap();
+        let [Some(OpenIndex::Kept(kept))] = &indexes[..] else {
+            panic!("{indexes:?}");
+        };
+        let all = site.index(&client).unwrap().unwrap().packages;
+        assert_eq!(kept.packages().unwrap(), all);
+        let names: Vec<&str> = all.iter().map(|record| record.name.as_str()).collect();
+        assert_eq!(
+            apk_index::reachable(&[&kept.prepared], &names),
+            Ok(vec![all.clone()])
+        );
+    }
+    let nobody = Trust::default();
+    let error = client.open_indexes(&wanted, &nobody).unwrap_err().to_string();
+    assert!(error.contains("there is no key"), "{error}");
 }

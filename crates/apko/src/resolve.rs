@@ -4,9 +4,8 @@ mod solve;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use apk_index::Index;
 use apk_package::{Keyring, Limits};
-use apk_repository::{AnnouncedKey, Client, Location, LocationError, RepositoryError, Trust};
+use apk_repository::{AnnouncedKey, Client, Location, LocationError, OpenIndex, RepositoryError, Trust};
 use apk_solver::{Conflict, DEFAULT_STEP_LIMIT, Explanation, SolveError, Strategy};
 use apk_types::{Arch, DependencyError, PackageRecord};
 
@@ -110,7 +109,7 @@ pub enum ResolveError {
 #[derive(Clone, Debug)]
 struct RepositoryIndex {
     location: Location,
-    packages: Vec<PackageRecord>,
+    packages: OpenIndex,
 }
 
 /// The indexes that a configuration draws from, read and verified once.
@@ -164,13 +163,13 @@ impl Repositories {
             .iter()
             .flat_map(|arch| locations.iter().map(move |location| (location.clone(), *arch)))
             .collect();
-        let indexes = policy.client.read_indexes(&wanted, &repositories.trust)?;
+        let indexes = policy.client.open_indexes(&wanted, &repositories.trust)?;
         for arch in archs {
             repositories.indexes.insert(*arch, Vec::new());
         }
         for ((location, arch), index) in wanted.into_iter().zip(indexes) {
             match index {
-                Some(Index { packages, .. }) => repositories.add(arch, location, packages),
+                Some(packages) => repositories.add_index(arch, location, packages),
                 None => repositories.without_index.entry(arch).or_default().push(location),
             }
         }
@@ -213,6 +212,10 @@ impl Repositories {
 
     /// Adds packages that no index lists, such as those of a base image, as the last repository.
     pub(crate) fn add(&mut self, arch: Arch, location: Location, packages: Vec<PackageRecord>) {
+        self.add_index(arch, location, OpenIndex::Parsed(packages));
+    }
+
+    fn add_index(&mut self, arch: Arch, location: Location, packages: OpenIndex) {
         let index = RepositoryIndex { location, packages };
         self.indexes.entry(arch).or_default().push(index);
     }

@@ -4,14 +4,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use apk_repository::{Client, ClientOptions, Event};
 use apk_types::Arch;
 use apko::config::{Loaded, load, parse};
 use apko::{
-    Additions, BuildError, BuildRequest, Built, Contents, FileState, LockRequest, Policy, Store, build, lock,
+    Additions, BuildError, BuildRequest, Built, Contents, FileState, LockRequest, Policy, Repositories,
+    Store, build, lock, world,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -311,4 +312,57 @@ fn a_lock_file_has_announced_keys_and_no_passwords() {
             .iter()
             .all(|request| request.headers.contains_key("authorization"))
     );
+}
+
+/// An index is kept in a form of which a part can be read; where that is damaged, the index itself is read.
+#[test]
+fn a_kept_index_that_was_damaged_is_made_anew() {
+    let site = Site::new();
+    let resolve = || {
+        let archs = [Arch::X86_64];
+        let configuration = parse(YAML).unwrap();
+        let additions = site.additions(Some(site.key()));
+        let policy = site.policy(|_| {});
+        let repositories = Repositories::open(&configuration, &additions, &archs, &policy).unwrap();
+        let resolutions = repositories
+            .resolve(&world(&configuration, &additions), &archs, true)
+            .unwrap();
+        let names = resolutions[0]
+            .packages
+            .iter()
+            .map(|package| package.record.name.clone());
+        names.collect::<Vec<_>>()
+    };
+    for _ in 0..2 {
+        assert_eq!(resolve(), ["lib", "app"]);
+    }
+    let texts = || files_below(site.cache.path(), "index-texts");
+    assert_eq!(texts().len(), 1);
+    for text in texts() {
+        let bytes = fs::read(&text).unwrap();
+        fs::write(&text, vec![b'x'; bytes.len()]).unwrap();
+    }
+    for _ in 0..2 {
+        assert_eq!(resolve(), ["lib", "app"]);
+    }
+    let [text] = &texts()[..] else { unreachable!() };
+    assert!(fs::read_to_string(text).unwrap().contains("P:app"));
+}
+
+/// The files in directories of a kind.
+fn files_below(directory: &Path, kind: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut pending = vec![directory.to_owned()];
+    while let Some(directory) = pending.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let is_kind = |part: &std::ffi::OsStr| part == kind;
+            match path.is_dir() {
+                true => pending.push(path),
+                false if path.iter().any(is_kind) => found.push(path),
+                false => {}
+            }
+        }
+    }
+    found
 }

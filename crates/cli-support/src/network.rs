@@ -104,14 +104,12 @@ impl Network {
         };
         options.roots.no_built_in = system.is_some();
         for path in system.iter().chain(&self.ca_file) {
-            let pem = fs::read_to_string(path).map_err(|source| NetworkError::Read {
+            // It is read when it is needed; that it is not there should be said at once.
+            fs::metadata(path).map_err(|source| NetworkError::Read {
                 path: path.clone(),
                 source,
             })?;
-            options
-                .roots
-                .bundles
-                .push((path.display().to_string(), pem.into()));
+            options.roots.files.push(path.clone());
         }
         Ok((options, progress))
     }

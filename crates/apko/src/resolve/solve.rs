@@ -1,12 +1,14 @@
 //! Asking the solver.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use apk_repository::Location;
+use apk_index::Prepared;
+use apk_repository::{KeptIndex, Location, OpenIndex, RepositoryError};
 use apk_solver::{
     ExplainLimits, Link, Options, PackageRef, Repository, Sibling, Solution, SolveError, Universe, WhyNot,
 };
-use apk_types::{Arch, Dependency};
+use apk_types::{Arch, Dependency, PackageRecord};
 
 use super::{Repositories, RepositoryIndex, Resolution, ResolveError, ResolvedPackage};
 
@@ -26,7 +28,7 @@ impl Repositories {
                 packages: solution
                     .packages
                     .iter()
-                    .map(|place| self.package(arch, *place))
+                    .map(|place| question.package(*place))
                     .collect(),
                 unmet: solution.unmet,
                 instead_of: solution.instead_of,
@@ -51,7 +53,9 @@ impl Repositories {
         archs: &[Arch],
         wanted: &Dependency,
     ) -> Result<WhyNot, ResolveError> {
-        self.ask_first(world, archs, |question| {
+        // The answer may be about anything.
+        let all = self.of_all_packages(archs)?;
+        self.ask_first_of(&all, world, archs, |question| {
             let limits = ExplainLimits::default();
             let answer = question
                 .universe
@@ -66,19 +70,24 @@ impl Repositories {
         archs: &[Arch],
         answer: impl Fn(&Question<'_>) -> Result<T, ResolveError>,
     ) -> Result<T, ResolveError> {
-        let mut answers = self.ask(world, archs, true, |arch, question| {
-            (Some(&arch) == archs.first())
-                .then(|| answer(question))
-                .transpose()
-        })?;
-        answers
-            .drain(..)
-            .flatten()
-            .next()
-            .ok_or(ResolveError::NoArchitecture)
+        let first = first_alone(archs, answer);
+        only(self.ask(world, archs, true, first)?)
     }
 
-    /// Asks a question for each architecture.
+    fn ask_first_of<T>(
+        &self,
+        packages: &Packages<'_>,
+        world: &[String],
+        archs: &[Arch],
+        answer: impl Fn(&Question<'_>) -> Result<T, ResolveError>,
+    ) -> Result<T, ResolveError> {
+        let world = parse(world)?;
+        let first = first_alone(archs, answer);
+        only(self.ask_of(packages, &world, archs, true, &first)?)
+    }
+
+    /// Asks a question for each architecture: of the packages that the world can lead to, and where these have no answer
+    /// of all, for the sake of what is said then.
     fn ask<T>(
         &self,
         world: &[String],
@@ -86,12 +95,29 @@ impl Repositories {
         agreeing: bool,
         answer: impl Fn(Arch, &Question<'_>) -> Result<T, ResolveError>,
     ) -> Result<Vec<T>, ResolveError> {
-        let world: Vec<Dependency> = world.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+        let world = parse(world)?;
+        if let Some(packages) = self.of_reachable_packages(&world, archs)
+            && let Ok(answers) = self.ask_of(&packages, &world, archs, agreeing, &answer)
+        {
+            return Ok(answers);
+        }
+        let packages = self.of_all_packages(archs)?;
+        self.ask_of(&packages, &world, archs, agreeing, &answer)
+    }
+
+    fn ask_of<T>(
+        &self,
+        packages: &Packages<'_>,
+        world: &[Dependency],
+        archs: &[Arch],
+        agreeing: bool,
+        answer: &impl Fn(Arch, &Question<'_>) -> Result<T, ResolveError>,
+    ) -> Result<Vec<T>, ResolveError> {
         let sources: BTreeMap<Arch, Vec<String>> =
             archs.iter().map(|arch| (*arch, self.sources(*arch))).collect();
         let universes: BTreeMap<Arch, Universe<'_>> = archs
             .iter()
-            .map(|arch| (*arch, self.universe(*arch, &sources[arch])))
+            .map(|arch| (*arch, self.universe(*arch, &sources[arch], &packages[arch])))
             .collect();
         let siblings: Vec<Sibling<'_>> = universes
             .iter()
@@ -106,7 +132,7 @@ impl Repositories {
                 repositories: self,
                 arch: *arch,
                 universe: &universes[arch],
-                world: &world,
+                world,
                 options: Options {
                     siblings: &siblings,
                     strategy: self.strategy,
@@ -118,16 +144,39 @@ impl Repositories {
         archs.iter().map(ask).collect()
     }
 
-    fn index(&self, arch: Arch) -> &[RepositoryIndex] {
-        self.indexes.get(&arch).map_or(&[], Vec::as_slice)
+    /// The packages of each index that a solution can have to do with; `None` where that cannot be said for less than all of
+    /// them cost.
+    fn of_reachable_packages(&self, world: &[Dependency], archs: &[Arch]) -> Option<Packages<'_>> {
+        let all = archs.iter().flat_map(|arch| self.index(*arch));
+        let kept = all.map(|one| match &one.packages {
+            OpenIndex::Kept(kept) => Some(&**kept),
+            OpenIndex::Parsed(_) => None,
+        });
+        let kept: Vec<&KeptIndex> = kept.collect::<Option<_>>()?;
+        let prepared: Vec<&Prepared> = kept.iter().map(|kept| &kept.prepared).collect();
+        let names: Vec<&str> = world.iter().map(Dependency::name).collect();
+        let Ok(packages) = apk_index::reachable(&prepared, &names) else {
+            kept.iter().for_each(|kept| kept.forget());
+            return None;
+        };
+        let mut packages = packages.into_iter().map(Cow::Owned);
+        let of_arch = |arch: &Arch| (*arch, packages.by_ref().take(self.index(*arch).len()).collect());
+        Some(archs.iter().map(of_arch).collect())
     }
 
-    fn package(&self, arch: Arch, place: PackageRef) -> ResolvedPackage {
-        let index = &self.index(arch)[place.repository];
-        ResolvedPackage {
-            record: index.packages[place.package].clone(),
-            location: index.location.clone(),
-        }
+    fn of_all_packages(&self, archs: &[Arch]) -> Result<Packages<'_>, ResolveError> {
+        let of_arch = |arch: &Arch| {
+            let packages = self.index(*arch).iter().map(|one| match &one.packages {
+                OpenIndex::Parsed(packages) => Ok(Cow::Borrowed(packages.as_slice())),
+                OpenIndex::Kept(kept) => kept.packages().map(Cow::Owned),
+            });
+            Ok((*arch, packages.collect::<Result<_, RepositoryError>>()?))
+        };
+        archs.iter().map(of_arch).collect()
+    }
+
+    fn index(&self, arch: Arch) -> &[RepositoryIndex] {
+        self.indexes.get(&arch).map_or(&[], Vec::as_slice)
     }
 
     /// What tells the repositories apart.
@@ -136,19 +185,46 @@ impl Repositories {
         indexes.map(|one| one.location.directory(arch)).collect()
     }
 
-    fn universe<'a>(&'a self, arch: Arch, sources: &'a [String]) -> Universe<'a> {
+    fn universe<'a>(
+        &'a self,
+        arch: Arch,
+        sources: &'a [String],
+        packages: &'a [Cow<'_, [PackageRecord]>],
+    ) -> Universe<'a> {
         let repositories: Vec<Repository<'_>> = self
             .index(arch)
             .iter()
             .zip(sources)
-            .map(|(one, source)| Repository {
+            .zip(packages)
+            .map(|((one, source), packages)| Repository {
                 source,
                 tag: one.location.tag(),
-                packages: &one.packages,
+                packages,
             })
             .collect();
         Universe::new(&repositories)
     }
+}
+
+/// The packages of each architecture's indexes, or some of them.
+type Packages<'a> = BTreeMap<Arch, Vec<Cow<'a, [PackageRecord]>>>;
+
+fn parse(world: &[String]) -> Result<Vec<Dependency>, ResolveError> {
+    Ok(world.iter().map(|text| text.parse()).collect::<Result<_, _>>()?)
+}
+
+/// Asks for the first architecture alone.
+fn first_alone<T>(
+    archs: &[Arch],
+    answer: impl Fn(&Question<'_>) -> Result<T, ResolveError>,
+) -> impl Fn(Arch, &Question<'_>) -> Result<Option<T>, ResolveError> {
+    let first = archs.first().copied();
+    move |arch, question| (Some(arch) == first).then(|| answer(question)).transpose()
+}
+
+fn only<T>(answers: Vec<Option<T>>) -> Result<T, ResolveError> {
+    let mut answers = answers.into_iter().flatten();
+    answers.next().ok_or(ResolveError::NoArchitecture)
 }
 
 /// What one architecture's packages are asked.
@@ -161,6 +237,16 @@ struct Question<'a> {
 }
 
 impl Question<'_> {
+    /// The package at a place, with its repository.
+    fn package(&self, place: PackageRef) -> ResolvedPackage {
+        ResolvedPackage {
+            record: self.universe.get(place).cloned().unwrap_or_default(),
+            location: self.repositories.index(self.arch)[place.repository]
+                .location
+                .clone(),
+        }
+    }
+
     fn solve(&self) -> Result<Solution, ResolveError> {
         let solution = self.universe.solve(self.world, &self.options);
         solution.map_err(|error| self.unsolvable(error))
