@@ -247,6 +247,9 @@ pub(crate) struct Build {
     /// Fails where a package has scripts that an installation by apk would run
     #[arg(long)]
     pub(crate) fail_on_skipped_scripts: bool,
+    /// Fails where packages are built for different C libraries, which is a warning otherwise
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// Whether to look up the version control's URL
     #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
     pub(crate) vcs: bool,

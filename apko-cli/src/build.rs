@@ -52,6 +52,7 @@ pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
         client,
         ignore_signatures: arguments.ignore_signatures,
         refuse_scripts: arguments.fail_on_skipped_scripts,
+        refuse_libc_clashes: arguments.strict,
         ..Policy::default()
     });
     arguments.limits.of_policy(&mut policy);

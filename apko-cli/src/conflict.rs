@@ -242,6 +242,14 @@ impl Places {
 /// Warns of what the packages chosen leave open, and says when they are not the Go apko's.
 pub(crate) fn warn_about(resolution: &Resolution, steps: &Steps) {
     let arch = resolution.arch;
+    let records: Vec<_> = resolution
+        .packages
+        .iter()
+        .map(|package| &package.record)
+        .collect();
+    for clash in apko::libc_clashes(&records) {
+        steps.warn(&format!("for {arch}: {clash}"));
+    }
     for conflict in &resolution.unmet {
         steps.warn(&format!("for {arch}: left unmet: {conflict}"));
     }

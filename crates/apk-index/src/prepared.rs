@@ -243,11 +243,19 @@ pub fn reachable(indexes: &[&Prepared], names: &[&str]) -> Result<Vec<Vec<Packag
                 }
             }
         }
-        for (index, taken) in indexes.iter().zip(&taken) {
+        let is_taken = |number: usize, place: usize| taken[number].get(place) == Some(&true);
+        let has = |name: &str| {
+            let mut numbered = indexes.iter().enumerate();
+            numbered.any(|(number, index)| index.providers(name).any(|place| is_taken(number, place)))
+        };
+        for (number, index) in indexes.iter().enumerate() {
             for trigger in 0..index.length(TRIGGERED) {
                 let place = index.number(TRIGGERED, trigger);
-                let mut names = index.part(TRIGGER_ENDS, TRIGGERS, trigger);
-                if taken.get(place) == Some(&false) && names.all(|name| seen.contains(index.name(name))) {
+                let is_met = |name: usize| {
+                    let mut own = index.part(PROVIDER_ENDS, PROVIDERS, name);
+                    own.any(|place| is_taken(number, place)) || indexes.len() > 1 && has(index.name(name))
+                };
+                if !is_taken(number, place) && index.part(TRIGGER_ENDS, TRIGGERS, trigger).all(is_met) {
                     // Its own name leads to it.
                     let own = index
                         .part(NEED_ENDS, NEEDS, place)
@@ -347,6 +355,17 @@ mod tests {
             [["app-1", "lib-2", "lib-1", "app-doc-1", "docs-1", "viewer-1"]]
         );
         assert_eq!(names(&[&index], &["nothing"]), [[""; 0]]);
+    }
+
+    #[test]
+    fn what_is_provided_sets_off_install_if_in_any_index() {
+        let index = prepared("P:app\nV:1\np:service\n\nP:unit\nV:1\ni:service other\n\n");
+        let other = prepared("P:other\nV:1\n\n");
+        assert_eq!(
+            names(&[&index, &other], &["app", "other"]),
+            [vec!["app-1", "unit-1"], vec!["other-1"]]
+        );
+        assert_eq!(names(&[&index, &other], &["app"]), [vec!["app-1"], vec![]]);
     }
 
     #[test]

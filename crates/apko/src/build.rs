@@ -19,6 +19,7 @@ use tempfile::{NamedTempFile, TempPath};
 use crate::base::{Base, BaseError};
 use crate::config::ImageConfiguration;
 use crate::install::{FetchedPackage, InstallRequest, InstallationError, Root, Skipped, fetch, install};
+use crate::libc::{LibcClash, libc_clashes};
 use crate::lock::{LockError, Lockfile, check_world};
 use crate::plan::{Plan, plan};
 use crate::resolve::{Additions, Policy, Repositories, ResolveError, sorted, world};
@@ -115,6 +116,14 @@ pub enum BuildError {
     /// A package could not be had.
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    /// Packages are built for different C libraries.
+    #[error("for {arch}: {}", listed(clashes))]
+    Libc {
+        /// The architecture.
+        arch: Arch,
+        /// What clashes.
+        clashes: Vec<LibcClash>,
+    },
     /// The file tree could not be made.
     #[error(transparent)]
     Install(#[from] InstallationError),
@@ -236,6 +245,14 @@ pub fn build(request: &BuildRequest<'_>, watch: &mut dyn FnMut(Event<'_>)) -> Re
     Ok(Built { index, sboms })
 }
 
+fn listed(clashes: &[LibcClash]) -> String {
+    clashes
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
 /// The image of one architecture.
 struct MadeImage {
     image: Image,
@@ -252,6 +269,14 @@ fn build_image(
     let arch = plan.resolution.arch;
     let packages = fetch(&plan.resolution, request.policy, request.store)?;
     check_lock(request, plan, &packages)?;
+    let records: Vec<_> = packages.iter().map(|package| &package.record).collect();
+    let clashes = libc_clashes(&records);
+    if request.policy.refuse_libc_clashes && !clashes.is_empty() {
+        return Err(BuildError::Libc { arch, clashes });
+    }
+    for clash in &clashes {
+        watch(Event::Warning(format!("for {arch}: {clash}")));
+    }
     let skipped: Vec<Skipped> = packages.iter().filter_map(Skipped::of).collect();
     if request.policy.refuse_scripts && !skipped.is_empty() {
         return Err(BuildError::Scripts { arch, skipped });

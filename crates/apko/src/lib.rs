@@ -56,6 +56,7 @@ mod diff;
 mod dot;
 mod guest;
 mod install;
+mod libc;
 mod lock;
 mod plan;
 mod resolve;
@@ -72,6 +73,7 @@ pub use diff::{Change, Contents, Diff, FileState};
 pub use dot::DependencyGraph;
 pub use guest::{Environment, EnvironmentPlan, LayDownError, environment, lay_down, plan_environment};
 pub use install::{FetchedPackage, InstallRequest, InstallationError, Root, Skipped, fetch, install};
+pub use libc::{Libc, LibcClash, libc_clashes};
 pub use lock::{
     Keep, LockError, LockRequest, LockedConfig, LockedContents, LockedKey, LockedPackage, LockedRepository,
     LockedSection, Lockfile, Misfit, lock,

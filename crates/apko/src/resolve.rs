@@ -38,6 +38,8 @@ pub struct Policy {
     pub package_limits: Limits,
     /// Refuses packages with scripts that an installation would run, since nothing runs them here.
     pub refuse_scripts: bool,
+    /// Refuses packages that are built for different C libraries.
+    pub refuse_libc_clashes: bool,
     /// How to choose packages.
     pub strategy: Strategy,
     /// How many steps the complete search may take.
@@ -55,6 +57,7 @@ impl Default for Policy {
             client: Client::default(),
             ignore_signatures: false,
             refuse_scripts: false,
+            refuse_libc_clashes: false,
             index_limit,
             package_limits,
             strategy: Strategy::default(),

@@ -1,9 +1,13 @@
 //! What holds for any universe and any world.
 
+use std::sync::Arc;
+
+use apk_index::Prepared;
 use apk_solver::{
     Asker, ExplainLimits, Options, PackageRef, Solution, SolveError, Strategy as Choice, Universe,
 };
 use apk_types::{Dependency, PackageRecord, Version};
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use crate::universe::{self, Repo};
@@ -120,6 +124,11 @@ fn solve(repos: &[Repo], world: &[Dependency], strategy: Choice) -> Result<Solut
         ..Options::default()
     };
     Universe::new(&universe::repositories(repos)).solve(world, &options)
+}
+
+fn prepared(text: &str) -> Prepared {
+    let bytes = Prepared::encode(text).unwrap().unwrap();
+    Prepared::open(bytes.into(), Arc::new(Bytes::copy_from_slice(text.as_bytes()))).unwrap()
 }
 
 fn chosen<'a>(repos: &'a [Repo], solution: &Solution) -> Vec<&'a PackageRecord> {
@@ -240,6 +249,31 @@ proptest! {
         }
         more.push(Repo { tag: None, source: "more".to_owned(), packages: vec![stranger("another")] });
         prop_assert_eq!(universe::solve(&repos, &[], &world), universe::solve(&more, &[], &world));
+    }
+
+    #[test]
+    fn the_packages_that_a_world_can_lead_to_give_the_same_answer(repos in repos(), world in worlds()) {
+        let texts: Vec<String> = repos.iter().map(|repo| apk_index::write(&repo.packages).unwrap()).collect();
+        let prepared: Vec<Prepared> = texts.iter().map(|text| prepared(text)).collect();
+        let names: Vec<&str> = world.iter().map(Dependency::name).collect();
+        let reachable = apk_index::reachable(&prepared.iter().collect::<Vec<_>>(), &names).unwrap();
+        let fewer: Vec<Repo> = repos
+            .iter()
+            .zip(reachable)
+            .map(|(repo, packages)| Repo { packages, ..repo.clone() })
+            .collect();
+        // Through the text both ways, for it does not keep all that a record can hold.
+        let same: Vec<Repo> = repos
+            .iter()
+            .zip(&texts)
+            .map(|(repo, text)| Repo { packages: apk_index::parse(text).unwrap(), ..repo.clone() })
+            .collect();
+        let names = |repos: &[Repo]| universe::solve(repos, &[], &world).map(|solution| universe::names(repos, &solution));
+        if let Ok(answer) = names(&same) {
+            prop_assert_eq!(Ok(answer), names(&fewer));
+        } else {
+            prop_assert!(names(&fewer).is_err());
+        }
     }
 
     #[test]
