@@ -90,8 +90,19 @@ impl<'r, 's> Search<'r, 's> {
         let Some(mut pins) = Pins::inherited(self.universe, self.world) else {
             return Ok(None);
         };
+        if let Some(packages) = self.without_strays(&mut pins, &find)? {
+            return Ok(Some(packages));
+        }
+        self.without_strays(&mut pins.shared(), &find)
+    }
+
+    fn without_strays(
+        &self,
+        pins: &mut Pins<'s>,
+        find: &impl Fn(&Pins<'s>) -> Result<Option<Vec<PackageId>>, LimitReached>,
+    ) -> Result<Option<Vec<PackageId>>, LimitReached> {
         loop {
-            let Some(packages) = find(&pins)? else {
+            let Some(packages) = find(pins)? else {
                 return Ok(None);
             };
             let strays = pins::strays(self.universe, self.world, &packages);

@@ -13,6 +13,8 @@ pub(super) struct Pins<'s> {
     /// For each tag, by package: true where a pinned entry may lead there, so that its dependencies may come from
     /// the tag as well.
     inherited: Vec<(&'s str, Vec<bool>)>,
+    /// What is there for one demand may meet any other.
+    is_shared: bool,
     barred: Vec<PackageId>,
 }
 
@@ -22,6 +24,7 @@ impl<'s> Pins<'s> {
         Self {
             universe,
             inherited: Vec::new(),
+            is_shared: false,
             barred: Vec::new(),
         }
     }
@@ -39,8 +42,19 @@ impl<'s> Pins<'s> {
         (!inherited.is_empty()).then_some(Self {
             universe,
             inherited,
+            is_shared: false,
             barred: Vec::new(),
         })
+    }
+
+    /// Packages of these tags count for everybody, since what one demand brings is there for the others too. Nothing is
+    /// barred any more.
+    pub(super) fn shared(self) -> Self {
+        Self {
+            is_shared: true,
+            barred: Vec::new(),
+            ..self
+        }
     }
 
     /// Keeps packages out.
@@ -51,7 +65,8 @@ impl<'s> Pins<'s> {
     /// The tags that a demand of `by` (the world where `None`) may be met from.
     pub(super) fn tags(&self, by: Option<PackageId>, demand: &'s Dependency) -> Tags<'s> {
         let own = by.map_or(demand.pin(), |by| self.universe.tag(by));
-        let is_inherited = |(_, reached): &&(&str, Vec<bool>)| by.is_some_and(|by| reached[by.index()]);
+        let is_inherited =
+            |(_, reached): &&(&str, Vec<bool>)| self.is_shared || by.is_some_and(|by| reached[by.index()]);
         let inherited = self.inherited.iter().filter(is_inherited).map(|(tag, _)| *tag);
         Tags(own.into_iter().chain(inherited).collect())
     }
