@@ -2,19 +2,17 @@
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::time::Duration;
 
+use apko::DependencyGraph;
 use apko::config::load;
-use apko::{DependencyGraph, Policy, Repositories, world};
 use clap::{Args, ValueEnum};
 use cli_support::Steps;
 
-use crate::args::{Archs, Sources};
-use crate::build::{additions, archs, print};
+use crate::build::{archs, print};
 use crate::conflict::{Places, warn_about};
 use crate::failure::{Failure, Outcome};
-use crate::why::Solver;
+use crate::selection::Selection;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -35,14 +33,8 @@ enum Format {
 /// What to draw, and how.
 #[derive(Debug, Args)]
 pub(crate) struct Dot {
-    /// The image configuration
-    config: PathBuf,
     #[command(flatten)]
-    sources: Sources,
-    #[command(flatten)]
-    archs: Archs,
-    #[command(flatten)]
-    solver: Solver,
+    selection: Selection,
     /// Draws one edge to each package only
     #[arg(long, short = 'S')]
     spanning_tree: bool,
@@ -58,10 +50,10 @@ pub(crate) struct Dot {
 }
 
 pub(crate) fn dot(arguments: &Dot, steps: &Steps) -> Outcome {
-    let loaded = load(&arguments.config, &[])?;
+    let selection = &arguments.selection;
+    let loaded = load(&selection.config, &[])?;
     let configuration = &loaded.configuration;
-    let archs = archs(&arguments.archs.arch, configuration)?;
-    let additions = additions(&arguments.sources, &[]);
+    let archs = archs(&selection.archs.arch, configuration)?;
     let [arch, others @ ..] = &archs[..] else {
         return Err(Failure::usage("the configuration names no architecture"));
     };
@@ -70,21 +62,14 @@ pub(crate) fn dot(arguments: &Dot, steps: &Steps) -> Outcome {
             "the graph is that of {arch}; choose another with --arch"
         ));
     }
-    let (client, progress) = arguments.sources.client(None, steps)?;
-    let policy = arguments.solver.policy(Policy {
-        client,
-        ..Policy::default()
-    });
-    let repositories = Repositories::open(configuration, &additions, &[*arch], &policy)?;
-    progress.done();
-    let world = world(&configuration.clone().with_service_bundle(), &additions);
+    let (repositories, world) = selection.open(&loaded, &[*arch], steps)?;
     let resolutions = repositories
         .resolve(&world, &[*arch], false)
         .map_err(|error| Places::of(&loaded.files).failure(error))?;
     resolutions.iter().for_each(|one| warn_about(one, steps));
     let packages = resolutions.iter().flat_map(|one| &one.packages);
     let records: Vec<_> = packages.map(|package| &package.record).collect();
-    let file = arguments.config.display().to_string();
+    let file = selection.config.display().to_string();
     let asked = &configuration.contents.packages;
     let graph = DependencyGraph::new(&file, asked, &records, arguments.spanning_tree);
     match (arguments.web, arguments.format) {

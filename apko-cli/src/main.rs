@@ -14,6 +14,7 @@ mod lock;
 mod network;
 mod rootfs;
 mod sbom;
+mod selection;
 mod show_config;
 mod show_packages;
 mod why;

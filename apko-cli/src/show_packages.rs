@@ -1,18 +1,14 @@
 //! `apko show-packages`.
 
-use std::path::PathBuf;
-
 use apko::config::load;
-use apko::{Policy, Repositories, world};
 use clap::Args;
 use cli_support::Steps;
 use serde_json::{Value, json};
 
-use crate::args::{Archs, Sources};
-use crate::build::{additions, archs, print};
+use crate::build::{archs, print};
 use crate::conflict::{Places, warn_about};
 use crate::failure::{Failure, Outcome};
-use crate::why::Solver;
+use crate::selection::Selection;
 
 pub(crate) const FORMATS: &str = "\
 Formats:
@@ -34,14 +30,8 @@ Examples:
 /// What to show, and how.
 #[derive(Debug, Args)]
 pub(crate) struct ShowPackages {
-    /// The image configuration
-    config: PathBuf,
     #[command(flatten)]
-    sources: Sources,
-    #[command(flatten)]
-    archs: Archs,
-    #[command(flatten)]
-    solver: Solver,
+    selection: Selection,
     /// How to show a package
     #[arg(long, default_value = "name-version")]
     format: String,
@@ -51,19 +41,11 @@ pub(crate) struct ShowPackages {
 }
 
 pub(crate) fn show_packages(arguments: &ShowPackages, steps: &Steps) -> Outcome {
-    let loaded = load(&arguments.config, &[])?;
-    let configuration = &loaded.configuration;
+    let selection = &arguments.selection;
+    let loaded = load(&selection.config, &[])?;
     let template = Template::parse(&arguments.format)?;
-    let archs = archs(&arguments.archs.arch, configuration)?;
-    let additions = additions(&arguments.sources, &[]);
-    let (client, progress) = arguments.sources.client(None, steps)?;
-    let policy = arguments.solver.policy(Policy {
-        client,
-        ..Policy::default()
-    });
-    let repositories = Repositories::open(configuration, &additions, &archs, &policy)?;
-    progress.done();
-    let world = world(&configuration.clone().with_service_bundle(), &additions);
+    let archs = archs(&selection.archs.arch, &loaded.configuration)?;
+    let (repositories, world) = selection.open(&loaded, &archs, steps)?;
     let resolutions = match repositories.resolve(&world, &archs, true) {
         Ok(resolutions) => resolutions,
         Err(error) => {

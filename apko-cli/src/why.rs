@@ -1,19 +1,17 @@
 //! `apko why` and `apko why-not`.
 
-use std::path::PathBuf;
-
 use apk_solver::{Asker, DEFAULT_STEP_LIMIT, Link, Strategy, WhyNot};
 use apk_types::{Arch, Dependency};
 use apko::config::load;
-use apko::{Policy, Repositories, world};
+use apko::{Policy, Repositories};
 use clap::Args;
 use cli_support::Steps;
 use serde_json::{Value, json};
 
-use crate::args::{Archs, Sources};
-use crate::build::{additions, archs, print};
+use crate::build::{archs, print};
 use crate::conflict::{Places, package_json, packages, plain};
 use crate::failure::{Failure, Outcome};
+use crate::selection::Selection;
 
 pub(crate) const WHY_EXAMPLES: &str = "\
 Examples:
@@ -57,16 +55,10 @@ impl Solver {
 /// A question about one package.
 #[derive(Debug, Args)]
 pub(crate) struct Question {
-    /// The image configuration
-    config: PathBuf,
+    #[command(flatten)]
+    selection: Selection,
     /// The package or the name it provides; for why-not with a version, such as `curl<8`
     package: Dependency,
-    #[command(flatten)]
-    sources: Sources,
-    #[command(flatten)]
-    archs: Archs,
-    #[command(flatten)]
-    solver: Solver,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -82,8 +74,8 @@ struct Asked {
 
 impl Question {
     fn open(&self, steps: &Steps) -> Outcome<Asked> {
-        let loaded = load(&self.config, &[])?;
-        let archs = archs(&self.archs.arch, &loaded.configuration)?;
+        let loaded = load(&self.selection.config, &[])?;
+        let archs = archs(&self.selection.archs.arch, &loaded.configuration)?;
         let [first, others @ ..] = &archs[..] else {
             return Err(Failure::usage("the configuration names no architecture"));
         };
@@ -92,16 +84,9 @@ impl Question {
                 "the answer is that for {first}; choose another with --arch"
             ));
         }
-        let additions = additions(&self.sources, &[]);
-        let (client, progress) = self.sources.client(None, steps)?;
-        let policy = self.solver.policy(Policy {
-            client,
-            ..Policy::default()
-        });
-        let repositories = Repositories::open(&loaded.configuration, &additions, &archs, &policy)?;
-        progress.done();
+        let (repositories, world) = self.selection.open(&loaded, &archs, steps)?;
         Ok(Asked {
-            world: world(&loaded.configuration.with_service_bundle(), &additions),
+            world,
             places: Places::of(&loaded.files),
             archs,
             repositories,
@@ -133,7 +118,7 @@ pub(crate) fn why(question: &Question, steps: &Steps) -> Outcome {
         true => Err(Failure::failed(format!(
             "{} is not installed; `apko why-not {} {}` says why",
             plain(name),
-            question.config.display(),
+            question.selection.config.display(),
             plain(name)
         ))),
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use apk_types::PackageRecord;
 use bytes::Bytes;
 
-use crate::text::{self, LineError};
+use crate::text::{self, LineError, MAX_PACKAGES};
 
 /// What the bytes begin with; to be changed with the form.
 const MAGIC: &[u8; 8] = b"apkidx\x00\x01";
@@ -81,20 +81,26 @@ impl Prepared {
     /// # Errors
     /// As [`parse`](crate::parse).
     pub fn encode(text: &str) -> Result<Option<Vec<u8>>, LineError> {
-        let records = text::parse(text)?;
+        if u32::try_from(text.len()).is_err() {
+            return text::parse(text).map(|_| None);
+        }
+        let mut records = Vec::new();
         let mut lists: [Vec<u32>; LISTS] = Default::default();
         let mut start = 0;
         for block in text.split("\n\n") {
-            if text::parse(block)?.len() == 1 {
+            let found = match text::parse(block) {
+                Ok(found) if found.len() <= 1 && records.len() <= MAX_PACKAGES => found,
+                // Said of the whole text, an error has the right line.
+                _ => return text::parse(text).map(|_| None),
+            };
+            if let Some(record) = found.into_iter().next() {
+                records.push(record);
                 lists[BLOCKS].extend([start as u32, (start + block.len()) as u32]);
                 let hash = blake3::hash(block.as_bytes());
                 let (numbers, _) = hash.as_bytes()[..HASH].as_chunks::<4>();
                 lists[HASHES].extend(numbers.iter().map(|bytes| u32::from_le_bytes(*bytes)));
             }
             start += block.len() + 2;
-        }
-        if lists[BLOCKS].len() != 2 * records.len() || u32::try_from(text.len()).is_err() {
-            return Ok(None);
         }
         let mut names: Vec<&str> = records.iter().flat_map(all_names).collect();
         names.sort_unstable();
@@ -389,5 +395,6 @@ mod tests {
         assert!(Prepared::open(Bytes::from_static(b"P:app\nV:1\n\n"), Arc::new(Bytes::new())).is_none());
         assert!(Prepared::encode("P:a\r\n\r\nP:b\r\n\r\n").unwrap().is_none());
         assert!(Prepared::encode("nonsense").is_err());
+        assert_eq!(Prepared::encode("P:a\n\nP:b\nnonsense\n").unwrap_err().line, 4);
     }
 }
