@@ -5,7 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use apk_solver::{
-    Asker, Candidate, Change, Conflict, Contradiction, Demand, Explanation, Rejected, Remedy, Step,
+    Asker, Candidate, Change, Conflict, Contradiction, Demand, Explanation, Rejected, Remedy, SolveError,
+    Step,
 };
 use apko::{Resolution, ResolveError};
 use cli_support::Steps;
@@ -15,6 +16,8 @@ use crate::failure::Failure;
 
 /// How many packages are listed that have a name and cannot be taken.
 const MOST_REJECTED: usize = 5;
+/// How many demands, and names that only one can have, are told of a contradiction.
+const MOST_STEPS: usize = 40;
 
 /// Where the configuration asks for its packages.
 #[derive(Default)]
@@ -77,7 +80,17 @@ impl Places {
             } => Some(self.explanation(&format!("for {arch}: "), explanation)),
             _ => None,
         };
+        let took_too_long = matches!(
+            &error,
+            ResolveError::Solver {
+                source: SolveError::StepLimit { .. },
+                ..
+            }
+        );
         let mut failure = Failure::from(error);
+        if took_too_long {
+            failure = failure.hint("\n  a search that may take more steps can find one: --solver-steps");
+        }
         if let Some(text) = text {
             // What is behind the first line are hints.
             let hints = failure
@@ -109,6 +122,9 @@ impl Places {
                 }
             }
         }
+        if !explanation.is_complete {
+            text.push_str("\n  (there may be more to it: looking for that took too long)");
+        }
         text
     }
 
@@ -125,7 +141,7 @@ impl Places {
             .map(|entry| self.text(entry.as_str()));
         let width = places.map(|place| place.chars().count()).max().unwrap_or(0);
         let mut is_told = vec![false; contradiction.steps.len()];
-        for number in 0..contradiction.steps.len() {
+        for number in 0..contradiction.steps.len().min(MOST_STEPS) {
             let step = &contradiction.steps[number];
             let place = match step.askers.is_empty() {
                 true => self.text(step.dependency.as_str()),
@@ -144,9 +160,15 @@ impl Places {
             .tell(number, &margin, 0);
         }
         let indent = " ".repeat(if width == 0 { 2 } else { width + 4 });
-        for rivals in &contradiction.rivals {
+        if let Some(more) = more_than(MOST_STEPS, contradiction.steps.len()) {
+            let _ = write!(text, "\n{indent}and {more} more demands");
+        }
+        for rivals in contradiction.rivals.iter().take(MOST_STEPS) {
             let (name, packages) = (plain(&rivals.name), packages(&rivals.packages));
             let _ = write!(text, "\n{indent}only one can have the name {name}: {packages}");
+        }
+        if let Some(more) = more_than(MOST_STEPS, contradiction.rivals.len()) {
+            let _ = write!(text, "\n{indent}nor can {more} other names be had twice");
         }
         if !contradiction.is_minimal {
             let _ = write!(
@@ -226,6 +248,7 @@ impl Places {
         json!({
             "contradictions": contradictions.collect::<Vec<_>>(),
             "remedies": remedies.collect::<Vec<_>>(),
+            "complete": explanation.is_complete,
         })
     }
 
@@ -280,12 +303,7 @@ impl Story<'_> {
             let package = packages(std::slice::from_ref(package));
             let _ = write!(self.text, "\n{inner}not {package}: {reason}");
         }
-        if let Some(more) = step
-            .rejected
-            .len()
-            .checked_sub(MOST_REJECTED)
-            .filter(|more| *more > 0)
-        {
+        if let Some(more) = more_than(MOST_REJECTED, step.rejected.len()) {
             let _ = write!(self.text, "\n{inner}nor {more} more");
         }
         if step.dependency.is_conflict() {
@@ -297,6 +315,11 @@ impl Story<'_> {
             }
         }
     }
+}
+
+/// How many of `count` are not told where `most` are, if any.
+fn more_than(most: usize, count: usize) -> Option<usize> {
+    count.checked_sub(most).filter(|more| *more > 0)
 }
 
 fn line(step: &Step) -> String {

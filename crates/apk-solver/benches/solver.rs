@@ -131,3 +131,30 @@ fn refuse_and_explain(bencher: Bencher<'_, '_>) {
             .len()
     });
 }
+
+/// More packages than names that only one can have: 500 of 20 versions, and no search knows a short proof.
+#[divan::bench(sample_count = 1, sample_size = 1)]
+fn give_up_on_a_hard_world(bencher: Bencher<'_, '_>) {
+    let versions = |number: usize| (0..20).map(move |version| (number, version));
+    let package = |(number, version): (usize, usize)| PackageRecord {
+        name: format!("package-{number}"),
+        version: version.to_string(),
+        provides: vec![Dependency::lenient(&format!("place-{version}=1"))],
+        ..PackageRecord::default()
+    };
+    let packages: Vec<_> = (0..500).flat_map(versions).map(package).collect();
+    let repositories = repository(&packages);
+    let universe = Universe::new(&repositories);
+    let world: Vec<_> = packages
+        .iter()
+        .step_by(20)
+        .map(|package| Dependency::lenient(&package.name))
+        .collect();
+    bencher.bench(|| {
+        universe
+            .solve(&world, &Options::default())
+            .unwrap_err()
+            .to_string()
+            .len()
+    });
+}

@@ -21,6 +21,8 @@ pub struct Explanation {
     pub contradictions: Vec<Contradiction>,
     /// What makes the whole world installable, any one of them; each was tried.
     pub remedies: Vec<Remedy>,
+    /// False where a limit ended the search, so that there may be more contradictions, or remedies, than these.
+    pub is_complete: bool,
 }
 
 /// Demands that cannot be met together.
@@ -144,35 +146,38 @@ impl<'s> Explainer<'s> {
         if !self.fails(world, None)? {
             return None;
         }
-        let (mut contradiction, entries) = self.contradiction(world);
+        let (contradiction, mut entries) = self.contradiction(world);
         let mut remedies = self.remedies(world, &entries);
         if !remedies.is_empty() {
-            let contradictions = vec![contradiction];
             return Some(Explanation {
-                contradictions,
+                is_complete: contradiction.is_minimal,
+                contradictions: vec![contradiction],
                 remedies,
             });
         }
-        let (mut contradictions, mut changes) = (Vec::new(), Vec::new());
-        let (mut rest, mut entries) = (world.to_vec(), entries);
-        let is_answered = loop {
-            contradictions.push(contradiction);
-            let Some(change) = self.change(&entries) else {
-                break false;
-            };
+        let mut contradictions = vec![contradiction];
+        let (mut rest, mut changes) = (world.to_vec(), Vec::new());
+        while let Some(change) = self.change(&entries) {
             rest = remedy::without(&rest, &change.entry);
             changes.push(change);
             match self.fails(&rest, None) {
                 Some(true) if contradictions.len() < MOST_CONTRADICTIONS => {
-                    (contradiction, entries) = self.contradiction(&rest)
+                    let next;
+                    (next, entries) = self.contradiction(&rest);
+                    if !next.is_minimal {
+                        break;
+                    }
+                    contradictions.push(next);
                 }
-                fails => break fails == Some(false),
+                Some(false) => {
+                    remedies.push(self.tried(&rest, changes));
+                    break;
+                }
+                _ => break,
             }
-        };
-        if is_answered {
-            remedies.push(self.tried(&rest, changes));
         }
         Some(Explanation {
+            is_complete: !remedies.is_empty(),
             contradictions,
             remedies,
         })

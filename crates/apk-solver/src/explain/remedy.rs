@@ -13,16 +13,18 @@ impl<'s> Explainer<'s> {
     pub(super) fn remedies(&mut self, world: &[&'s Dependency], entries: &[&'s Dependency]) -> Vec<Remedy> {
         let mut remedies = Vec::new();
         for entry in entries {
+            // What fails without the entry fails with another in its place, but for what a pin brings all the others.
+            if self.fails(&without(world, entry), None) != Some(false) {
+                continue;
+            }
             for other in self.alternatives(entry) {
                 remedies.extend(self.replacing(world, entry, other));
             }
-            if self.fails(&without(world, entry), None) == Some(false) {
-                let changes = vec![Change {
-                    entry: (*entry).clone(),
-                    instead: None,
-                }];
-                remedies.push(Remedy { changes });
-            }
+            let changes = vec![Change {
+                entry: (*entry).clone(),
+                instead: None,
+            }];
+            remedies.push(Remedy { changes });
         }
         remedies
     }

@@ -5,5 +5,6 @@
 mod apk_tools;
 mod cases;
 mod explain;
+mod hard;
 mod properties;
 mod universe;
