@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use apk_repository::ClientOptions;
 use apko::Policy;
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use cli_support::Network;
+use oci_image::Algorithm;
 
 use crate::{
     clean, diff, dot, erofs, install_keys, load, lock, rootfs, sbom, show_config, show_packages, why,
@@ -104,6 +105,7 @@ Examples:
   apko build web.yaml web:1.0 web.tar              # an archive for `docker load`
   apko build web.yaml web:1.0 out/                 # an OCI layout, if the directory exists
   apko build --arch x86_64,aarch64 web.yaml web:1.0 web.tar
+  apko build --json web.yaml web:1.0 out/          # an object for each step, the last with the digest
 
 The image's digest is printed to standard output. Exit status: 0 built, 1 the work failed,
 2 the command line or the configuration is wrong.";
@@ -198,6 +200,24 @@ pub(crate) struct Archs {
     pub(crate) arch: Vec<String>,
 }
 
+/// What compresses layers.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LayerCompression {
+    /// Read by everything
+    Gzip,
+    /// Smaller, and faster to unpack
+    Zstd,
+}
+
+impl From<LayerCompression> for Algorithm {
+    fn from(compression: LayerCompression) -> Self {
+        match compression {
+            LayerCompression::Gzip => Self::Gzip,
+            LayerCompression::Zstd => Self::Zstd,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Build {
     /// The image configuration
@@ -223,6 +243,9 @@ pub(crate) struct Build {
     /// The format of the layers, in the place of the configuration's: `tar` or `erofs`
     #[arg(long)]
     pub(crate) format: Option<String>,
+    /// What compresses tar layers. It does not change what is in them, their diff IDs
+    #[arg(long, value_name = "HOW", default_value = "gzip")]
+    pub(crate) layer_compression: LayerCompression,
     /// The time of the image (RFC 3339), unless a package is newer
     #[arg(long, value_name = "TIME")]
     pub(crate) build_date: Option<String>,
@@ -250,6 +273,9 @@ pub(crate) struct Build {
     /// Fails where packages are built for different C libraries, which is a warning otherwise
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Prints the steps as JSON, an object a line, instead of the digest
+    #[arg(long)]
+    pub(crate) json: bool,
     /// Whether to look up the version control's URL
     #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
     pub(crate) vcs: bool,

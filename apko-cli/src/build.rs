@@ -1,24 +1,31 @@
 //! `apko build`.
 
 use std::path::Path;
-use std::time::Instant;
 use std::{env, fs};
 
 use apk_types::Arch;
-use apko::config::{ImageConfiguration, Loaded, load};
+use apko::config::{ImageConfiguration, Loaded};
 use apko::{
-    Additions, BuildError, BuildRequest, Event, Lockfile, Policy, SbomFormat, build as build_image, vcs_url,
+    Additions, BuildError, BuildRequest, Lockfile, Policy, SbomFormat, build as build_image, vcs_url,
 };
-use cli_support::{Steps, size};
-use oci_image::{Tag, Timestamp};
+use cli_support::Steps;
+use oci_image::{Compression, Tag, Timestamp};
 use tempfile::TempDir;
 
 use crate::args::{Build, Sources};
 use crate::conflict::Places;
 use crate::failure::{Failure, Outcome};
+use crate::report::Report;
 
 pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
-    let loaded = load(&arguments.config, &arguments.include_paths)?;
+    let mut report = Report::new(*steps, arguments.json);
+    make(arguments, steps, &mut report).inspect_err(|failure| report.failed(failure))
+}
+
+fn make(arguments: &Build, steps: &Steps, report: &mut Report) -> Outcome {
+    let loaded = arguments
+        .sources
+        .load(&arguments.config, &arguments.include_paths, steps)?;
     let mut configuration = loaded.configuration.clone();
     add_annotations(&mut configuration, &arguments.annotations)?;
     if let Some(format) = &arguments.format {
@@ -68,16 +75,19 @@ pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
         build_date: &build_date,
         sboms: if arguments.sbom { &formats } else { &[] },
         store: &arguments.sources.store(spool.path())?,
+        compression: Compression::with(arguments.layer_compression.into()),
         spool: spool.path(),
     };
-    let mut since = Instant::now();
     let built = build_image(&request, &mut |event| {
         progress.done();
-        show(steps, &event, since);
-        since = Instant::now();
+        report.event(&event);
     })
     .map_err(|error| match error {
-        BuildError::Resolve(error) => Places::of(&loaded.files).failure(error),
+        BuildError::Resolve(error) => {
+            let places = Places::of(&loaded);
+            report.explain(places.json(&error));
+            places.failure(error)
+        }
         error => error.into(),
     })?;
     let output = arguments.output.display();
@@ -86,12 +96,12 @@ pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
         false => oci_image::write_archive(&arguments.output, &built.index, std::slice::from_ref(&tag)),
     };
     written.map_err(|error| Failure::work(&error))?;
-    steps.done("Wrote", &format!("{output}  {}", arguments.tag), since.elapsed());
+    report.step("Wrote", &format!("{output}  {}", arguments.tag));
     let directory = arguments.sbom_path.as_deref().unwrap_or(Path::new("."));
     for sbom in &built.sboms {
         write_file(&directory.join(&sbom.name), &sbom.json)?;
     }
-    print(&format!("{}\n", built.index.digest()))
+    report.written(&built, arguments)
 }
 
 /// Reads a lock file that must fit.
@@ -133,64 +143,6 @@ impl Spool {
 
     fn path(&self) -> &Path {
         self.0.path()
-    }
-}
-
-fn show(steps: &Steps, event: &Event<'_>, since: Instant) {
-    let took = since.elapsed();
-    match event {
-        Event::Resolved {
-            packages,
-            without_index,
-        } => {
-            for (arch, repository) in *without_index {
-                steps.warn(&format!("{repository} has no index for {arch}"));
-            }
-            let counts: Vec<String> = packages
-                .iter()
-                .map(|(arch, count)| format!("{count} packages ({arch})"))
-                .collect();
-            steps.done("Resolved", &counts.join(", "), took);
-        }
-        Event::Fetched {
-            arch,
-            packages,
-            bytes,
-        } => {
-            steps.done(
-                "Fetched",
-                &format!("{arch:8} {packages} packages, {}", size(*bytes)),
-                took,
-            );
-        }
-        Event::Built {
-            arch,
-            layers,
-            bytes,
-            compressed,
-        } => {
-            let layers = if *layers == 1 {
-                "1 layer".to_owned()
-            } else {
-                format!("{layers} layers")
-            };
-            let text = format!(
-                "{arch:8} {}, {layers}, {} compressed",
-                size(*bytes),
-                size(*compressed)
-            );
-            steps.done("Built", &text, took);
-        }
-        Event::Skipped { arch, packages } => {
-            let packages: Vec<String> = packages.iter().map(ToString::to_string).collect();
-            steps.done(
-                "Skipped",
-                &format!("{arch:8} scripts of {}", packages.join(", ")),
-                took,
-            );
-        }
-        Event::Warning(text) => steps.warn(text),
-        _ => {}
     }
 }
 

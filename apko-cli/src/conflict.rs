@@ -1,13 +1,12 @@
 //! How a person, or a program, reads why packages cannot be installed.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::path::PathBuf;
 
 use apk_solver::{
     Asker, Candidate, Change, Conflict, Contradiction, Demand, Explanation, Rejected, Remedy, SolveError,
     Step,
 };
+use apko::config::Loaded;
 use apko::{Resolution, ResolveError};
 use cli_support::Steps;
 use serde_json::{Value, json};
@@ -30,12 +29,11 @@ struct Place {
 }
 
 impl Places {
-    /// Looks through configurations that have been read before.
-    pub(crate) fn of(files: &[PathBuf]) -> Self {
+    /// Looks through a configuration and what it includes.
+    pub(crate) fn of(loaded: &Loaded) -> Self {
         let mut places = Vec::new();
-        for file in files {
-            let text = fs::read_to_string(file).unwrap_or_default();
-            let Ok(document) = spanned_yaml::parse(&text) else {
+        for (file, text) in loaded.files.iter().zip(&loaded.texts) {
+            let Ok(document) = spanned_yaml::parse(text) else {
                 continue;
             };
             let packages = document

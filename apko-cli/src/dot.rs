@@ -5,7 +5,6 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use apko::DependencyGraph;
-use apko::config::load;
 use clap::{Args, ValueEnum};
 use cli_support::Steps;
 
@@ -51,7 +50,7 @@ pub(crate) struct Dot {
 
 pub(crate) fn dot(arguments: &Dot, steps: &Steps) -> Outcome {
     let selection = &arguments.selection;
-    let loaded = load(&selection.config, &[])?;
+    let loaded = selection.sources.load(&selection.config, &[], steps)?;
     let configuration = &loaded.configuration;
     let archs = archs(&selection.archs.arch, configuration)?;
     let [arch, others @ ..] = &archs[..] else {
@@ -65,7 +64,7 @@ pub(crate) fn dot(arguments: &Dot, steps: &Steps) -> Outcome {
     let (repositories, world) = selection.open(&loaded, &[*arch], steps)?;
     let resolutions = repositories
         .resolve(&world, &[*arch], false)
-        .map_err(|error| Places::of(&loaded.files).failure(error))?;
+        .map_err(|error| Places::of(&loaded).failure(error))?;
     resolutions.iter().for_each(|one| warn_about(one, steps));
     let packages = resolutions.iter().flat_map(|one| &one.packages);
     let records: Vec<_> = packages.map(|package| &package.record).collect();

@@ -4,7 +4,6 @@ use std::env;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use apko::config::load;
 use apko::{Keep, LockRequest, Lockfile, Policy, lock as lock_packages};
 use clap::Args;
 use cli_support::Steps;
@@ -49,7 +48,9 @@ pub(crate) struct Lock {
 
 pub(crate) fn lock(arguments: &Lock, steps: &Steps) -> Outcome {
     let start = Instant::now();
-    let loaded = load(&arguments.config, &arguments.include_paths)?;
+    let loaded = arguments
+        .sources
+        .load(&arguments.config, &arguments.include_paths, steps)?;
     let archs = archs(&arguments.archs.arch, &loaded.configuration)?;
     let additions = additions(&arguments.sources, &[]);
     let output = arguments

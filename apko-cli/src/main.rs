@@ -12,6 +12,7 @@ mod install_keys;
 mod load;
 mod lock;
 mod network;
+mod report;
 mod rootfs;
 mod sbom;
 mod selection;
@@ -57,7 +58,7 @@ fn run(cli: Cli) -> Outcome {
         Command::BuildMinirootfs(arguments) => rootfs::minirootfs(&arguments, &steps),
         Command::BuildCpio(arguments) => rootfs::cpio(&arguments, &steps),
         Command::Lock(arguments) => lock::lock(&arguments, &steps),
-        Command::ShowConfig(arguments) => show_config::show_config(&arguments),
+        Command::ShowConfig(arguments) => show_config::show_config(&arguments, &steps),
         Command::ShowPackages(arguments) => show_packages::show_packages(&arguments, &steps),
         Command::Dot(arguments) => dot::dot(&arguments, &steps),
         Command::Diff(arguments) => diff::diff(&arguments),

@@ -1,10 +1,11 @@
 //! How repositories are reached, by what the command line and the environment say.
 
 use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use apk_repository::Client;
 use apko::Store;
+use apko::config::{Loaded, load_with};
 use cli_support::{Network, Progress, Steps};
 
 use crate::args::{Limits, Sources};
@@ -26,6 +27,17 @@ impl Sources {
             Some(cache) => Ok(Store::new(cache)),
             None => Store::temporary(spool).map_err(|error| Failure::at(spool, &error)),
         }
+    }
+
+    /// The configuration with what it includes, from URLs too.
+    pub(crate) fn load(&self, config: &Path, include_paths: &[PathBuf], steps: &Steps) -> Outcome<Loaded> {
+        let fetch = |url: &str| {
+            let (client, progress) = self.client(None, steps).map_err(|failure| failure.text)?;
+            let text = client.read_text(url)?;
+            progress.done();
+            Ok(text)
+        };
+        Ok(load_with(config, include_paths, &fetch)?)
     }
 
     /// What fetches, and what shows it.

@@ -7,7 +7,6 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use apko::config::load;
 use apko::{Policy, Root, RootfsRequest, rootfs, write_cpio};
 use clap::Args;
 use cli_support::{Steps, size};
@@ -77,7 +76,7 @@ pub(crate) fn cpio(arguments: &Rootfs, steps: &Steps) -> Outcome {
 
 fn make(arguments: &Rootfs, steps: &Steps) -> Outcome<Root> {
     let start = Instant::now();
-    let loaded = load(&arguments.config, &[])?;
+    let loaded = arguments.sources.load(&arguments.config, &[], steps)?;
     let wanted = arguments.build_arch.as_deref().unwrap_or("host");
     let archs = cli_support::parse_archs(&[wanted.to_owned()])
         .map_err(|text| Failure::usage(format!("--build-arch: {text}")))?;

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use apko::config::{Loaded, Origin, SCHEMA, load};
+use apko::config::{Loaded, Origin, SCHEMA};
 use clap::Args;
+use cli_support::Steps;
 
 use crate::args::Sources;
 use crate::build::print;
@@ -35,8 +36,10 @@ pub(crate) struct ShowConfig {
     json: bool,
 }
 
-pub(crate) fn show_config(arguments: &ShowConfig) -> Outcome {
-    let loaded = load(&arguments.config, &arguments.include_paths)?;
+pub(crate) fn show_config(arguments: &ShowConfig, steps: &Steps) -> Outcome {
+    let loaded = arguments
+        .sources
+        .load(&arguments.config, &arguments.include_paths, steps)?;
     if !arguments.explain {
         let Loaded { configuration, .. } = loaded;
         return print(&configuration.with_service_bundle().to_yaml());

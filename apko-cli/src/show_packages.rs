@@ -1,6 +1,5 @@
 //! `apko show-packages`.
 
-use apko::config::load;
 use clap::Args;
 use cli_support::Steps;
 use serde_json::{Value, json};
@@ -42,14 +41,14 @@ pub(crate) struct ShowPackages {
 
 pub(crate) fn show_packages(arguments: &ShowPackages, steps: &Steps) -> Outcome {
     let selection = &arguments.selection;
-    let loaded = load(&selection.config, &[])?;
+    let loaded = selection.sources.load(&selection.config, &[], steps)?;
     let template = Template::parse(&arguments.format)?;
     let archs = archs(&selection.archs.arch, &loaded.configuration)?;
     let (repositories, world) = selection.open(&loaded, &archs, steps)?;
     let resolutions = match repositories.resolve(&world, &archs, true) {
         Ok(resolutions) => resolutions,
         Err(error) => {
-            let places = Places::of(&loaded.files);
+            let places = Places::of(&loaded);
             if arguments.json {
                 print(&format!("{:#}\n", places.json(&error)))?;
             }

@@ -2,7 +2,6 @@
 
 use apk_solver::{Asker, DEFAULT_STEP_LIMIT, Link, Strategy, WhyNot};
 use apk_types::{Arch, Dependency};
-use apko::config::load;
 use apko::{Policy, Repositories};
 use clap::Args;
 use cli_support::Steps;
@@ -74,7 +73,7 @@ struct Asked {
 
 impl Question {
     fn open(&self, steps: &Steps) -> Outcome<Asked> {
-        let loaded = load(&self.selection.config, &[])?;
+        let loaded = self.selection.sources.load(&self.selection.config, &[], steps)?;
         let archs = archs(&self.selection.archs.arch, &loaded.configuration)?;
         let [first, others @ ..] = &archs[..] else {
             return Err(Failure::usage("the configuration names no architecture"));
@@ -87,7 +86,7 @@ impl Question {
         let (repositories, world) = self.selection.open(&loaded, &archs, steps)?;
         Ok(Asked {
             world,
-            places: Places::of(&loaded.files),
+            places: Places::of(&loaded),
             archs,
             repositories,
         })

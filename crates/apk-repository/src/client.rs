@@ -106,6 +106,18 @@ impl Client {
         }
     }
 
+    /// Reads a text over HTTP. It is kept and asked for again as an index is.
+    ///
+    /// # Errors
+    /// When it is not there, or not UTF-8.
+    pub fn read_text(&self, url: &str) -> Result<String, RepositoryError> {
+        let url = parse_url(url)?;
+        let text = self.document(&url, |bytes| {
+            String::from_utf8(bytes.to_vec()).map_err(|_| RepositoryError::NotText { at: url.to_string() })
+        })?;
+        text.ok_or_else(|| not_found(&url))
+    }
+
     /// Fetches one thing over HTTP.
     pub(crate) fn download(&self, wanted: &Wanted<'_>, sink: &mut dyn Sink) -> Result<Reply, HttpError> {
         if self.options().offline {
@@ -151,13 +163,31 @@ pub(crate) fn place(text: &str) -> Result<Place, RepositoryError> {
     match text.split_once("://") {
         None => Ok(Place::File(text.into())),
         Some(("file", path)) => Ok(Place::File(path.into())),
-        Some(_) => HttpUrl::parse(text)
-            .map(Place::Url)
-            .map_err(|source| RepositoryError::Url {
-                at: crate::url::without_login(text),
-                source,
-            }),
+        Some(_) => parse_url(text).map(Place::Url),
     }
+}
+
+fn parse_url(text: &str) -> Result<HttpUrl, RepositoryError> {
+    HttpUrl::parse(text).map_err(|source| RepositoryError::Url {
+        at: crate::url::without_login(text),
+        source,
+    })
+}
+
+/// The URL that `reference`, another URL or a path, means in a document at `base`.
+///
+/// It has no user name and password, not even those of `base`.
+///
+/// # Errors
+/// When one of the two is no URL of a kind that can be fetched.
+pub fn resolve_url(base: &str, reference: &str) -> Result<String, RepositoryError> {
+    let joined = parse_url(base)?
+        .join(reference)
+        .map_err(|source| RepositoryError::Url {
+            at: crate::url::without_login(reference),
+            source,
+        })?;
+    Ok(joined.to_string())
 }
 
 pub(crate) fn read_file(path: &Path) -> Result<Bytes, RepositoryError> {

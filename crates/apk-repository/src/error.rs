@@ -20,6 +20,12 @@ pub enum RepositoryError {
         /// What is wrong with it.
         source: UrlError,
     },
+    /// What should be a text is not UTF-8.
+    #[error("{at}: it is not UTF-8")]
+    NotText {
+        /// The URL.
+        at: String,
+    },
     /// A file could not be read.
     #[error("{at}: {source}")]
     Read {

@@ -51,7 +51,7 @@ mod proxy;
 mod transfer;
 mod url;
 
-pub use client::{Client, Trust};
+pub use client::{Client, Trust, resolve_url};
 pub use credentials::{Credentials, CredentialsError};
 pub use error::{HttpError, RepositoryError};
 pub use indexes::{KeptIndex, OpenIndex};
@@ -60,4 +60,4 @@ pub use location::{Location, LocationError};
 pub use options::{ClientOptions, Event, Retry, Roots, Timeouts, Watch};
 pub use packages::checksum;
 pub use proxy::Proxies;
-pub use url::UrlError;
+pub use url::{UrlError, without_login};

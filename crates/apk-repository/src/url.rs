@@ -152,8 +152,8 @@ impl HttpUrl {
     }
 }
 
-/// A text that may be a URL, without the user name and password in it.
-pub(crate) fn without_login(text: &str) -> String {
+/// A text that may be a URL, without the user name and password in it; such a text alone may be shown.
+pub fn without_login(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return text.to_owned();
     };

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use apk_rootfs::layers;
 use apk_types::{Arch, PackageRecord};
 use oci_image::{
-    Annotations, BlobSource, Compression, Image, ImageIndex, ImageSpec, Layer, LayerError, LayerWriter,
-    Platform, Tag, Timestamp, write_erofs_layer,
+    Algorithm, Annotations, BlobSource, Compression, Image, ImageIndex, ImageSpec, Layer, LayerError,
+    LayerWriter, Platform, Tag, Timestamp, write_erofs_layer,
 };
 
 use file_content::Content;
@@ -51,6 +51,8 @@ pub struct BuildRequest<'a> {
     pub sboms: &'a [SbomFormat],
     /// Where packages are kept once they were verified.
     pub store: &'a Store,
+    /// How layers are compressed; not for EROFS.
+    pub compression: Compression,
     /// Where layers are kept until the image is written.
     pub spool: &'a Path,
 }
@@ -305,7 +307,7 @@ fn build_image(
     }
     let root = install(&install_request, &packages)?;
     let created = created(request, root.created)?;
-    let layers = write_layers(&root, arch, request.store, request.spool)?;
+    let layers = write_layers(&root, arch, request.compression, request.store, request.spool)?;
     watch(Event::Built {
         arch,
         layers: layers.len(),
@@ -370,6 +372,7 @@ fn created(request: &BuildRequest<'_>, seconds: i64) -> Result<Timestamp, BuildE
 pub fn write_layers(
     root: &Root,
     arch: Arch,
+    compression: Compression,
     store: &Store,
     spool: &Path,
 ) -> Result<Vec<(Layer, BlobSource)>, BuildError> {
@@ -380,14 +383,14 @@ pub fn write_layers(
             let layers = layers::split(&root.tree, &groups, &root.packages);
             layers
                 .into_iter()
-                .map(|entries| write_layer(&entries, arch, store, spool))
+                .map(|entries| write_layer(&entries, arch, compression, store, spool))
                 .collect()
         }
         _ => {
             let entries = root.tree.walk().map(|member| member.entry);
             let layer = match root.configuration.format.as_str() {
                 "erofs" => write_erofs(entries, root.default_time, arch, spool)?,
-                _ => write_layer(&entries.collect::<Vec<_>>(), arch, store, spool)?,
+                _ => write_layer(&entries.collect::<Vec<_>>(), arch, compression, store, spool)?,
             };
             Ok(vec![layer])
         }
@@ -420,12 +423,16 @@ fn spool_file(spool: &Path) -> Result<(File, TempPath), BuildError> {
 fn write_layer(
     entries: &[Entry<Content>],
     arch: Arch,
+    compression: Compression,
     store: &Store,
     spool: &Path,
 ) -> Result<(Layer, BlobSource), BuildError> {
     let failed = |source| BuildError::Layer { arch, source };
-    let compression = Compression::default();
-    let key = layer_key(entries, &format!("gzip {}", compression.level)).map_err(failed)?;
+    let algorithm = match compression.algorithm {
+        Algorithm::Gzip => "gzip",
+        Algorithm::Zstd => "zstd",
+    };
+    let key = layer_key(entries, &format!("{algorithm} {}", compression.level)).map_err(failed)?;
     if let Some(kept) = store.layer(&key) {
         return Ok(kept);
     }

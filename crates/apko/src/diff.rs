@@ -204,6 +204,7 @@ fn layer(
             files,
             kept,
         ),
+        _ if kind.ends_with("zstd") => tar(zstd::Decoder::new(File::open(path)?)?, files, kept),
         _ if kind.ends_with(".tar") => tar(File::open(path)?, files, kept),
         _ => Err(io::Error::other(format!(
             "layers of the type {kind} cannot be read"

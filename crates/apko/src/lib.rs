@@ -14,6 +14,7 @@
 //! ```
 //! use apko::{Additions, InstallRequest, Policy, Repositories, Store, config};
 //! use apk_types::Arch;
+//! use oci_image::Compression;
 //! # let repository = testkit::Repository::new("x86_64");
 //! # repository.publish(&[testkit::Package::new("hello", "1.0-r0").file("usr/bin/hello", 0o755, "#!/bin/sh\n")]);
 //! # let (location, key) = (repository.location(), repository.key());
@@ -43,7 +44,7 @@
 //! let root = apko::install(&request, &packages)?;
 //! assert_eq!(&root.tree.read("usr/bin/hello")?[..], b"#!/bin/sh\n");
 //!
-//! let layers = apko::write_layers(&root, Arch::X86_64, &store, spool.path())?;
+//! let layers = apko::write_layers(&root, Arch::X86_64, Compression::default(), &store, spool.path())?;
 //! println!("diff ID {}", layers[0].0.diff_id);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

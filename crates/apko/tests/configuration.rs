@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use apko::config::{ConfigError, load, parse};
+use apko::config::{ConfigError, Loaded, load, load_with, parse};
 
 #[test]
 fn a_mistake_is_shown_where_it_was_made() {
@@ -119,6 +120,76 @@ fn an_include_that_leads_back_is_refused_with_its_chain() {
     };
     assert_eq!(chain.len(), 3);
     assert!(error.to_string().contains("b.yaml"));
+}
+
+/// What is at the URLs of the tests below.
+fn fetch(url: &str) -> Result<String, Box<dyn Error + Send + Sync>> {
+    match url {
+        "https://example.org/conf/middle.yaml" => Ok("include: ../base.yaml\ncmd: middle".to_owned()),
+        "https://user:secret@example.org/login.yaml" => Ok("include: /base.yaml".to_owned()),
+        "https://example.org/base.yaml" => Ok("contents: {packages: [base]}\nwork-dir: /base".to_owned()),
+        "https://example.org/loop.yaml" => Ok("include: https://example.org/loop.yaml".to_owned()),
+        _ => Err("404".into()),
+    }
+}
+
+fn load_including(include: &str) -> Result<Loaded, ConfigError> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("own.yaml");
+    fs::write(&path, format!("include: {include}\n")).unwrap();
+    load_with(&path, &[], &fetch)
+}
+
+#[test]
+fn a_url_is_included_and_what_is_there_includes_from_there() {
+    let loaded = load_including("https://example.org/conf/middle.yaml").unwrap();
+    assert_eq!(loaded.configuration.contents.packages, ["base"]);
+    assert_eq!(loaded.configuration.cmd, "middle");
+    assert_eq!(loaded.configuration.work_dir, "/base");
+    assert_eq!(
+        loaded.files[1..],
+        [
+            Path::new("https://example.org/conf/middle.yaml"),
+            Path::new("https://example.org/base.yaml")
+        ]
+    );
+    let origins = loaded.origins();
+    let command = origins.iter().find(|origin| origin.key == "cmd").unwrap();
+    assert_eq!(command.file, Path::new("https://example.org/conf/middle.yaml"));
+}
+
+#[test]
+fn what_is_included_from_a_url_can_be_pinned() {
+    let text = "contents: {packages: [base]}\nwork-dir: /base";
+    let digest = oci_image::Digest::of(text.as_bytes()).hex();
+    load_including(&format!("https://example.org/base.yaml#sha256={digest}")).unwrap();
+    let error = load_including("https://example.org/base.yaml#sha256=00ff").unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains(&digest) && text.contains("but 00ff is included"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_include_from_a_url_fails_with_the_url_but_no_password() {
+    let rows = [
+        ("https://example.org/gone.yaml", "https://example.org/gone.yaml"),
+        (
+            "https://example.org/loop.yaml",
+            "https://example.org/loop.yaml -> https://example.org/loop.yaml",
+        ),
+        (
+            "https://user:secret@example.org/gone.yaml",
+            "https://example.org/gone.yaml",
+        ),
+    ];
+    for (include, culprit) in rows {
+        let text = load_including(include).unwrap_err().to_string();
+        assert!(text.contains(culprit) && !text.contains("secret"), "{text}");
+    }
+    let loaded = load_including("https://user:secret@example.org/login.yaml").unwrap();
+    assert_eq!(loaded.files[1], Path::new("https://example.org/login.yaml"));
 }
 
 #[test]

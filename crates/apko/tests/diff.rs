@@ -7,10 +7,10 @@ use std::path::Path;
 use apk_types::Arch;
 use apko::config::parse;
 use apko::{Additions, BuildRequest, Contents, Diff, Policy, Store, build};
-use oci_image::Timestamp;
+use oci_image::{Algorithm, Compression, Timestamp};
 use testkit::{Package, Repository};
 
-fn image(directory: &Path, packages: &[Package], yaml: &str) -> Contents {
+fn image(directory: &Path, packages: &[Package], yaml: &str, algorithm: Algorithm) -> Contents {
     let repository = Repository::new("x86_64");
     repository.publish(packages);
     let additions = Additions {
@@ -29,6 +29,7 @@ fn image(directory: &Path, packages: &[Package], yaml: &str) -> Contents {
         source_date_epoch: None,
         build_date: &Timestamp::from_unix(0).unwrap(),
         sboms: &[],
+        compression: Compression::with(algorithm),
         spool: directory,
         store: &Store::temporary(directory).unwrap(),
     };
@@ -45,17 +46,24 @@ fn images_differ_by_packages_files_and_settings() {
         .file("usr/bin/app", 0o755, "one")
         .file("usr/bin/gone", 0o755, "x");
     let new = Package::new("app", "1.1-r0").file("usr/bin/app", 0o4755, "two!");
-    for format in ["tar", "erofs"] {
+    let formats = [
+        ("tar", Algorithm::Gzip),
+        ("tar", Algorithm::Zstd),
+        ("erofs", Algorithm::Gzip),
+    ];
+    for (format, algorithm) in formats {
         let yaml = |rest: &str| format!("{{contents: {{packages: [app]}}, format: {format}, {rest}}}");
         let before = image(
             directory.path(),
             std::slice::from_ref(&old),
             &yaml("environment: {A: '1'}"),
+            algorithm,
         );
         let after = image(
             directory.path(),
             std::slice::from_ref(&new),
             &yaml("environment: {A: '2'}"),
+            algorithm,
         );
         assert!(Diff::between(&before, &before).is_empty());
         let diff = Diff::between(&before, &after);

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use apk_repository::{Client, ClientOptions, Event};
 use apk_types::Arch;
-use apko::config::{Loaded, load, parse};
+use apko::config::{Loaded, load, load_with, parse};
 use apko::{
     Additions, BuildError, BuildRequest, Built, Contents, FileState, LockRequest, Policy, Repositories,
     Store, build, lock, world,
@@ -122,6 +122,7 @@ fn make(additions: &Additions, policy: &Policy, cache: &Path) -> Result<Built, B
         build_date: &Timestamp::from_unix(0).unwrap(),
         sboms: &[],
         store: &Store::at(cache),
+        compression: oci_image::Compression::default(),
         spool: spool.path(),
     };
     build(&request, &mut |_| {})
@@ -365,4 +366,35 @@ fn files_below(directory: &Path, kind: &str) -> Vec<PathBuf> {
         }
     }
     found
+}
+
+#[test]
+fn a_configuration_is_included_from_a_server_and_then_without_it() {
+    let site = Site::new();
+    fs::write(
+        site.repository.path().join("base.yaml"),
+        "contents: {packages: [app]}",
+    )
+    .unwrap();
+    let own = site.cache.path().join("own.yaml");
+    fs::write(
+        &own,
+        format!("include: {}/base.yaml\ncmd: app\n", site.server.url()),
+    )
+    .unwrap();
+    let load = |policy: &Policy| {
+        let fetch = |url: &str| Ok(policy.client.read_text(url)?);
+        load_with(&own, &[], &fetch).map(|loaded| loaded.configuration.contents.packages)
+    };
+    assert_eq!(load(&site.policy(|_| {})).unwrap(), ["app"]);
+    assert_eq!(site.log(), [("/base.yaml".to_owned(), 200)]);
+    assert_eq!(
+        load(&site.policy(|options| options.offline = true)).unwrap(),
+        ["app"]
+    );
+    assert_eq!(site.log(), []);
+    fs::write(site.repository.path().join("base.yaml"), b"\xff").unwrap();
+    let error = load(&site.policy(|_| {})).unwrap_err();
+    let chain = format!("{error}: {}", std::error::Error::source(&error).unwrap());
+    assert!(chain.ends_with("/base.yaml: it is not UTF-8"), "{chain}");
 }

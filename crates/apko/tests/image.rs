@@ -50,6 +50,7 @@ impl<'a> Case<'a> {
             build_date: &Timestamp::from_unix(0).unwrap(),
             sboms: &[apko::SbomFormat::Spdx, apko::SbomFormat::CycloneDx],
             store: &Store::at(spool.path()),
+            compression: oci_image::Compression::default(),
             spool: spool.path(),
         };
         build(&request, &mut |_| {})

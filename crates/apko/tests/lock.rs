@@ -66,6 +66,7 @@ impl Case {
             build_date: &Timestamp::from_unix(0).unwrap(),
             sboms: &[apko::SbomFormat::Spdx, apko::SbomFormat::CycloneDx],
             store: &self.store(),
+            compression: oci_image::Compression::default(),
             spool: self.directory.path(),
         };
         build(&request, &mut |_| {})

@@ -65,6 +65,7 @@ fn made(repository: &Repository, store: &Store, yaml: &str) -> (String, Vec<u8>,
         build_date: &Timestamp::from_unix(0).unwrap(),
         sboms: &[],
         store,
+        compression: oci_image::Compression::default(),
         spool: spool.path(),
     };
     let mut warnings = Vec::new();

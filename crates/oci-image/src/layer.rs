@@ -28,22 +28,44 @@ pub struct Layer {
 /// How layers are compressed. The thread count never changes a byte of the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compression {
-    /// The deflate level, 0 (store) to 9 (smallest).
+    /// What with.
+    pub algorithm: Algorithm,
+    /// How well: 0 (store) to 9 (smallest) for gzip, 1 to 22 for zstd.
     pub level: u32,
     /// How many threads compress. Each needs about 3 MiB.
     pub threads: NonZeroUsize,
 }
 
-impl Default for Compression {
-    /// Level 2, which together with what packages bring deflated makes smaller layers than the reference, on all processors,
-    /// but no more than eight.
-    fn default() -> Self {
+/// What compresses a layer; its uncompressed bytes, and so its diff ID, are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// One gzip member, which everything that reads images can read.
+    Gzip,
+    /// Frames of Zstandard, smaller and faster to unpack.
+    Zstd,
+}
+
+impl Compression {
+    /// The default for an algorithm, on all processors, but no more than eight.
+    pub fn with(algorithm: Algorithm) -> Self {
         const EIGHT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
         let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let level = match algorithm {
+            Algorithm::Gzip => 2,
+            Algorithm::Zstd => 3,
+        };
         Self {
-            level: 2,
+            algorithm,
+            level,
             threads: threads.min(EIGHT),
         }
+    }
+}
+
+impl Default for Compression {
+    /// gzip of level 2, which together with what packages bring deflated makes smaller layers than the reference.
+    fn default() -> Self {
+        Self::with(Algorithm::Gzip)
     }
 }
 
@@ -95,10 +117,11 @@ const GROUP: usize = 256 << 10;
 /// ... and at this size in any case.
 const MAX_GROUP: usize = 1 << 20;
 
-/// Writes one layer as `tar+gzip` into any writer, hashing it before and after compression.
+/// Writes one layer as `tar+gzip` or `tar+zstd` into any writer, hashing it before and after compression.
 ///
-/// Members go into groups of 256 KiB to 1 MiB, and each group is deflated on its own, so that a [`PieceCache`]
-/// can give it again when only other groups changed. A content that comes with its deflated form is taken over as it is.
+/// Members go into groups of 256 KiB to 1 MiB, and each group is compressed on its own, so that a [`PieceCache`]
+/// can give it again when only other groups changed. For gzip, a content that comes with its deflated form is taken
+/// over as it is.
 /// Where groups begin depends on the members near that place alone, not on the number of threads, nor on what
 /// is cached.
 ///
@@ -106,6 +129,7 @@ const MAX_GROUP: usize = 1 << 20;
 /// needs no buffer of its own.
 pub struct LayerWriter<W> {
     output: Output<W>,
+    algorithm: Algorithm,
     diff_id: DiffId,
     group: Vec<u8>,
 }
@@ -130,6 +154,7 @@ impl<W: Write + Send + 'static> LayerWriter<W> {
     ) -> Result<Self, LayerError> {
         Ok(Self {
             output: Output::start(out, compression, cache)?,
+            algorithm: compression.algorithm,
             diff_id: DiffId::start()?,
             group: Vec::new(),
         })
@@ -151,7 +176,9 @@ impl<W: Write + Send + 'static> LayerWriter<W> {
         }
         header.encode(&mut self.group)?;
         match content {
-            Content::Stored(stored) if stored.deflated().is_some() => self.take_over(stored, content)?,
+            Content::Stored(stored) if self.algorithm == Algorithm::Gzip && stored.deflated().is_some() => {
+                self.take_over(stored, content)?
+            }
             _ => content.chunks(|chunk| self.gather(&chunk))?,
         }
         let padding = (actual.wrapping_neg() % BLOCK as u64) as usize;
@@ -173,7 +200,11 @@ impl<W: Write + Send + 'static> LayerWriter<W> {
         let (diff_id, uncompressed_size) = self.diff_id.finish()?;
         let (mut out, digest, size) = self.output.finish()?.finish();
         out.flush()?;
-        let descriptor = Descriptor::new(media_type::LAYER_GZIP, digest, size);
+        let media_type = match self.algorithm {
+            Algorithm::Gzip => media_type::LAYER_GZIP,
+            Algorithm::Zstd => media_type::LAYER_ZSTD,
+        };
+        let descriptor = Descriptor::new(media_type, digest, size);
         Ok((
             Layer {
                 descriptor,
@@ -206,7 +237,7 @@ impl<W: Write + Send + 'static> LayerWriter<W> {
         let next = Vec::with_capacity(GROUP + (64 << 10));
         let group = Bytes::from(std::mem::replace(&mut self.group, next));
         self.diff_id.update(group.clone())?;
-        Ok(self.output.deflate(group)?)
+        Ok(self.output.compress(group)?)
     }
 
     /// Writes a content by its deflated form; the content itself is only hashed.

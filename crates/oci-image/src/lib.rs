@@ -54,7 +54,7 @@ pub use config::{Healthcheck, History, ImageConfig, Present, RootFs, RuntimeConf
 pub use digest::{Digest, ParseDigestError};
 pub use erofs::{ErofsError, ErofsFile, ErofsFileKind, ErofsImage, write_erofs_layer};
 pub use image::{Annotations, DEFAULT_ENVIRONMENT, Image, ImageIndex, ImageSpec, shell_entrypoint};
-pub use layer::{Compression, Layer, LayerError, LayerWriter, write_layer};
+pub use layer::{Algorithm, Compression, Layer, LayerError, LayerWriter, write_layer};
 pub use layout::{BaseImage, LayoutError, read_layout, read_layout_tag, write_layout};
 pub use manifest::{Descriptor, Index, Manifest, Platform, media_type};
 pub use pieces::PieceCache;

@@ -17,6 +17,8 @@ pub mod media_type {
     pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
     /// A layer: a tar compressed with gzip.
     pub const LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+    /// A tar layer compressed with Zstandard (RFC 8878).
+    pub const LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
     /// A layer: an EROFS file system, not compressed.
     pub const LAYER_EROFS: &str = "application/vnd.erofs";
     /// Docker's equivalent of [`INDEX`].

@@ -1,4 +1,4 @@
-//! The two ways of a layer's bytes: into the diff ID, and deflated into the blob. Each has threads of its own.
+//! The two ways of a layer's bytes: into the diff ID, and compressed into the blob. Each has threads of its own.
 
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -11,19 +11,21 @@ use file_content::{Deflated, Hash};
 use sha2::{Digest as _, Sha256};
 
 use crate::digest::Hashing;
-use crate::{Compression, Digest};
+use crate::{Algorithm, Compression, Digest};
 
-/// Keeps deflated pieces from one layer to the next, whatever image it belongs to.
+/// Keeps compressed pieces from one layer to the next, whatever image it belongs to.
 pub trait PieceCache: Send + Sync {
     /// The piece of a key, verified.
     fn get(&self, key: &Hash) -> Option<Bytes>;
 
     /// Keeps a piece. That it cannot be kept is no error.
-    fn put(&self, key: &Hash, deflated: &[u8]);
+    fn put(&self, key: &Hash, compressed: &[u8]);
 }
 
 /// Names what the key is of; to be changed when the same bytes would be deflated differently.
 const KEY_CONTEXT: &str = "apko layer piece v1";
+/// The same for Zstandard.
+const ZSTD_KEY_CONTEXT: &str = "apko layer zstd piece v1";
 
 /// Below this size in bytes, a piece is deflated with at least [`SMALL_LEVEL`]: that costs nothing, and a layer of a few
 /// small files has no other pieces.
@@ -74,8 +76,8 @@ impl DiffId {
 
 /// A piece on its way into the blob.
 enum Part {
-    /// Under way in one of the deflating threads.
-    Deflating(Receiver<io::Result<(Bytes, Piece)>>),
+    /// Under way in one of the compressing threads.
+    Compressing(Receiver<io::Result<(Bytes, Piece)>>),
     /// Deflated before.
     Copied(Arc<Deflated>, Piece),
 }
@@ -85,7 +87,7 @@ struct Job {
     reply: SyncSender<io::Result<(Bytes, Piece)>>,
 }
 
-/// Deflates on several threads, and writes and hashes the blob on another one, in the order of submission.
+/// Compresses on several threads, and writes and hashes the blob on another one, in the order of submission.
 pub(crate) struct Output<W> {
     jobs: SyncSender<Job>,
     parts: SyncSender<Part>,
@@ -104,11 +106,14 @@ impl<W: Write + Send + 'static> Output<W> {
         let queue = Arc::new(Mutex::new(queue));
         for _ in 0..threads {
             let (queue, cache) = (Arc::clone(&queue), cache.clone());
-            let work = move || work(&queue, compression.level, cache.as_deref());
-            thread::Builder::new().name("deflate".into()).spawn(work)?;
+            let work = move || work(&queue, compression, cache.as_deref());
+            thread::Builder::new().name("compress".into()).spawn(work)?;
         }
         let (parts, waiting) = sync_channel::<Part>(2 * threads);
-        let write = move || write(out, &waiting);
+        let write = move || match compression.algorithm {
+            Algorithm::Gzip => write_gzip(out, &waiting),
+            Algorithm::Zstd => write_frames(out, &waiting),
+        };
         let writer = thread::Builder::new().name("blob".into()).spawn(write)?;
         Ok(Self {
             jobs,
@@ -117,14 +122,14 @@ impl<W: Write + Send + 'static> Output<W> {
         })
     }
 
-    /// Deflates a content, or takes its piece from the cache.
-    pub(crate) fn deflate(&mut self, content: Bytes) -> io::Result<()> {
+    /// Compresses a content, or takes its piece from the cache.
+    pub(crate) fn compress(&mut self, content: Bytes) -> io::Result<()> {
         let (reply, result) = sync_channel(1);
-        self.send(Part::Deflating(result))?;
+        self.send(Part::Compressing(result))?;
         self.jobs.send(Job { content, reply }).map_err(|_| died())
     }
 
-    /// Copies a piece that was deflated before.
+    /// Copies a piece that was deflated before; only for gzip.
     pub(crate) fn copy(&mut self, deflated: Arc<Deflated>, piece: Piece) -> io::Result<()> {
         self.send(Part::Copied(deflated, piece))
     }
@@ -146,40 +151,61 @@ impl<W: Write + Send + 'static> Output<W> {
     }
 }
 
-fn work(queue: &Mutex<Receiver<Job>>, level: u32, cache: Option<&dyn PieceCache>) {
+fn work(queue: &Mutex<Receiver<Job>>, compression: Compression, cache: Option<&dyn PieceCache>) {
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = next else { break };
         // The receiver is gone when the layer was given up half-way.
-        let _ = job.reply.send(piece(&job.content, level, cache));
+        let _ = job.reply.send(piece(&job.content, compression, cache));
     }
 }
 
-fn piece(content: &[u8], level: u32, cache: Option<&dyn PieceCache>) -> io::Result<(Bytes, Piece)> {
-    let level = if content.len() < SMALL {
-        level.max(SMALL_LEVEL)
-    } else {
-        level
+fn piece(
+    content: &[u8],
+    compression: Compression,
+    cache: Option<&dyn PieceCache>,
+) -> io::Result<(Bytes, Piece)> {
+    let level = match compression {
+        Compression {
+            algorithm: Algorithm::Gzip,
+            level,
+            ..
+        } if content.len() < SMALL => level.max(SMALL_LEVEL),
+        Compression { level, .. } => level,
+    };
+    let compress = || match compression.algorithm {
+        Algorithm::Gzip => deflate(content, &[], level),
+        Algorithm::Zstd => frame(content, level).map(|frame| (frame, Piece::of(content))),
     };
     let Some(cache) = cache else {
-        return deflate(content, &[], level).map(|(deflated, piece)| (deflated.into(), piece));
+        return compress().map(|(compressed, piece)| (compressed.into(), piece));
     };
-    let mut hasher = blake3::Hasher::new_derive_key(KEY_CONTEXT);
+    let mut hasher = blake3::Hasher::new_derive_key(match compression.algorithm {
+        Algorithm::Gzip => KEY_CONTEXT,
+        Algorithm::Zstd => ZSTD_KEY_CONTEXT,
+    });
     hasher.update(&[level as u8]).update(content);
     let key = hasher.finalize().into();
-    if let Some(deflated) = cache.get(&key) {
-        return Ok((deflated, Piece::of(content)));
+    if let Some(compressed) = cache.get(&key) {
+        return Ok((compressed, Piece::of(content)));
     }
-    let (deflated, piece) = deflate(content, &[], level)?;
-    cache.put(&key, &deflated);
-    Ok((deflated.into(), piece))
+    let (compressed, piece) = compress()?;
+    cache.put(&key, &compressed);
+    Ok((compressed.into(), piece))
 }
 
-fn write<W: Write>(out: W, parts: &Receiver<Part>) -> io::Result<Hashing<W>> {
+/// One frame, with the content's size and checksum.
+fn frame(content: &[u8], level: u32) -> io::Result<Vec<u8>> {
+    let mut compressor = zstd::bulk::Compressor::new(level.min(22) as i32)?;
+    compressor.include_checksum(true)?;
+    compressor.compress(content)
+}
+
+fn write_gzip<W: Write>(out: W, parts: &Receiver<Part>) -> io::Result<Hashing<W>> {
     let mut joiner = Joiner::new(Hashing::new(out))?;
     for part in parts {
         match part {
-            Part::Deflating(result) => {
+            Part::Compressing(result) => {
                 let (deflated, piece) = result.recv().map_err(|_| died())??;
                 joiner.append(&deflated, piece)?;
             }
@@ -190,4 +216,16 @@ fn write<W: Write>(out: W, parts: &Receiver<Part>) -> io::Result<Hashing<W>> {
         }
     }
     joiner.finish()
+}
+
+fn write_frames<W: Write>(out: W, parts: &Receiver<Part>) -> io::Result<Hashing<W>> {
+    let mut out = Hashing::new(out);
+    for part in parts {
+        let Part::Compressing(result) = part else {
+            return Err(died());
+        };
+        let (frame, _) = result.recv().map_err(|_| died())??;
+        out.write_all(&frame)?;
+    }
+    Ok(out)
 }

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use oci_image::{
-    Annotations, BlobSource, Compression, Descriptor, Digest, Image, ImageIndex, ImageSpec, Layer,
+    Algorithm, Annotations, BlobSource, Compression, Descriptor, Digest, Image, ImageIndex, ImageSpec, Layer,
     LayerError, LayerWriter, Platform, Tag, Timestamp, media_type,
 };
 use std::collections::BTreeMap;
@@ -157,10 +157,10 @@ fn content_of_another_size_than_declared_is_refused_by_name() {
 #[test]
 fn thread_counts_change_neither_digest_nor_diff_id() {
     let big = Bytes::from((0..5_000_000u32).map(|i| (i / 97) as u8).collect::<Vec<_>>());
-    let write = |threads: usize| {
+    let write = |algorithm: Algorithm, threads: usize| {
         let compression = Compression {
-            level: 6,
             threads: threads.try_into().unwrap(),
+            ..Compression::with(algorithm)
         };
         let mut writer = LayerWriter::new(Vec::new(), compression).unwrap();
         for i in 0..40 {
@@ -180,17 +180,36 @@ fn thread_counts_change_neither_digest_nor_diff_id() {
         writer.append(&header, &big.clone().into()).unwrap();
         let (layer, blob) = writer.finish().unwrap();
         let mut tar = Vec::new();
-        flate2::read::GzDecoder::new(&blob[..])
-            .read_to_end(&mut tar)
-            .unwrap();
+        let media_type = match algorithm {
+            Algorithm::Gzip => {
+                flate2::read::GzDecoder::new(&blob[..])
+                    .read_to_end(&mut tar)
+                    .unwrap();
+                media_type::LAYER_GZIP
+            }
+            Algorithm::Zstd => {
+                zstd::Decoder::new(&blob[..])
+                    .unwrap()
+                    .read_to_end(&mut tar)
+                    .unwrap();
+                media_type::LAYER_ZSTD
+            }
+        };
         assert_eq!(Digest::of(&tar), layer.diff_id);
         assert_eq!(tar.len() as u64, layer.uncompressed_size);
-        assert_eq!(Descriptor::of(media_type::LAYER_GZIP, &blob), layer.descriptor);
+        assert_eq!(Descriptor::of(media_type, &blob), layer.descriptor);
         layer
     };
-    let want = write(1);
-    assert_eq!(write(2), want);
-    assert_eq!(write(7), want);
+    let algorithms = [Algorithm::Gzip, Algorithm::Zstd];
+    let [gzip, zstd] = algorithms.map(|algorithm| {
+        let want = write(algorithm, 1);
+        for threads in [2, 7, 8] {
+            assert_eq!(write(algorithm, threads), want);
+        }
+        want
+    });
+    assert_eq!(gzip.diff_id, zstd.diff_id);
+    assert!(zstd.descriptor.size < gzip.descriptor.size);
 }
 
 /// Every file under `dir` by its path.

@@ -1,8 +1,10 @@
-//! Reading a configuration and what it includes from files.
+//! Reading a configuration and what it includes from files and URLs.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use apk_repository::{resolve_url, without_login};
 use sha2::{Digest, Sha256};
 use spanned_yaml::Diagnostic;
 
@@ -19,6 +21,24 @@ pub enum ConfigError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// What is at a URL could not be fetched.
+    #[error("the configuration at {url} cannot be included")]
+    Fetch {
+        /// The URL, without the user name and password in it.
+        url: String,
+        /// Why not.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// What is at a URL is not what was pinned.
+    #[error("the configuration at {url} has the SHA-256 {actual}, but {expected} is included")]
+    Pin {
+        /// The URL, without the user name and password in it.
+        url: String,
+        /// The digest behind `#sha256=`.
+        expected: String,
+        /// The digest of the text.
+        actual: String,
     },
     /// A file is not a configuration; `source_text` is there to show the place.
     #[error("{}: {diagnostic}", path.display())]
@@ -61,24 +81,33 @@ pub struct Loaded {
     pub include_paths: Vec<PathBuf>,
 }
 
-/// Reads a configuration from a file and lays it over what it includes. A relative path that does not exist is
-/// looked for below each of `include_paths`.
+/// Gets the text at a URL.
+pub type Fetch<'a> = &'a dyn Fn(&str) -> Result<String, Box<dyn Error + Send + Sync>>;
+
+/// Reads a configuration from a file and lays it over what it includes; to include a URL is an error.
+///
+/// A relative path that does not exist is looked for below each of `include_paths`.
 pub fn load(path: &Path, include_paths: &[PathBuf]) -> Result<Loaded, ConfigError> {
+    load_with(path, include_paths, &|_| Err("URLs are not fetched here".into()))
+}
+
+/// Reads a configuration like [`load`], with what it includes from URLs.
+///
+/// A path that a configuration at a URL includes is looked for at that URL. `URL#sha256=HEX` states the digest of the
+/// text there.
+pub fn load_with(path: &Path, include_paths: &[PathBuf], fetch: Fetch<'_>) -> Result<Loaded, ConfigError> {
     let mut hasher = Sha256::new();
     let mut files = Vec::new();
     let mut texts = Vec::new();
     let mut layers = Vec::new();
-    let mut next = Some(path.to_owned());
-    while let Some(wanted) = next {
-        let found = resolve_path(&wanted, include_paths);
+    let mut next = Some(Source::File(resolve_path(path, include_paths)));
+    while let Some(source) = next {
+        let found = source.shown();
         if files.contains(&found) {
             files.push(found);
             return Err(ConfigError::Cycle { chain: files });
         }
-        let text = fs::read_to_string(&found).map_err(|source| ConfigError::Read {
-            path: found.clone(),
-            source,
-        })?;
+        let text = source.read(fetch)?;
         hasher.update(&text);
         let layer = parse(&text).map_err(|diagnostic| ConfigError::Yaml {
             path: found.clone(),
@@ -86,7 +115,10 @@ pub fn load(path: &Path, include_paths: &[PathBuf]) -> Result<Loaded, ConfigErro
             source_text: text.clone(),
         })?;
         texts.push(text);
-        next = (!layer.include.is_empty()).then(|| PathBuf::from(&layer.include));
+        next = match &layer.include[..] {
+            "" => None,
+            include => Some(source.included(include, include_paths)?),
+        };
         files.push(found);
         layers.push(layer);
     }
@@ -114,6 +146,63 @@ pub fn load(path: &Path, include_paths: &[PathBuf]) -> Result<Loaded, ConfigErro
         checksum: hasher.finalize().into(),
         include_paths: include_paths.to_vec(),
     })
+}
+
+/// Where a configuration is.
+enum Source {
+    File(PathBuf),
+    /// A URL, and the digest that what is there must have.
+    Url(String, Option<String>),
+}
+
+impl Source {
+    fn shown(&self) -> PathBuf {
+        match self {
+            Self::File(path) => path.clone(),
+            Self::Url(url, _) => without_login(url).into(),
+        }
+    }
+
+    fn included(&self, include: &str, include_paths: &[PathBuf]) -> Result<Self, ConfigError> {
+        let (place, pin) = match include.split_once("#sha256=") {
+            Some((place, pin)) => (place, Some(pin.to_owned())),
+            None => (include, None),
+        };
+        let url = match self {
+            _ if place.starts_with("https://") || place.starts_with("http://") => place.to_owned(),
+            Self::File(_) => return Ok(Self::File(resolve_path(Path::new(include), include_paths))),
+            Self::Url(base, _) => resolve_url(base, place).map_err(|source| ConfigError::Fetch {
+                url: without_login(place),
+                source: source.into(),
+            })?,
+        };
+        Ok(Self::Url(url, pin))
+    }
+
+    fn read(&self, fetch: Fetch<'_>) -> Result<String, ConfigError> {
+        let (url, pin) = match self {
+            Self::Url(url, pin) => (url, pin),
+            Self::File(path) => {
+                return fs::read_to_string(path).map_err(|source| ConfigError::Read {
+                    path: path.clone(),
+                    source,
+                });
+            }
+        };
+        let text = fetch(url).map_err(|source| ConfigError::Fetch {
+            url: without_login(url),
+            source,
+        })?;
+        let actual = oci_image::Digest::of(text.as_bytes()).hex();
+        match pin {
+            Some(expected) if !expected.eq_ignore_ascii_case(&actual) => Err(ConfigError::Pin {
+                url: without_login(url),
+                expected: expected.clone(),
+                actual,
+            }),
+            _ => Ok(text),
+        }
+    }
 }
 
 /// A path as it is where that exists, else below the first include path where it does.

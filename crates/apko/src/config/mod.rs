@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer};
 
 pub use explain::Origin;
 pub(crate) use load::resolve_path;
-pub use load::{ConfigError, Loaded, load};
+pub use load::{ConfigError, Fetch, Loaded, load, load_with};
 pub use parse::parse;
 pub use validate::Invalid;
 

@@ -1,0 +1,163 @@
+//! What `apko build` says of its steps: lines for people, or JSON for programs.
+
+use std::time::Instant;
+
+use apko::{Built, Event};
+use cli_support::{Steps, size};
+use serde_json::{Value, json};
+
+use crate::args::Build;
+use crate::build::print;
+use crate::failure::{Failure, Outcome};
+
+/// Tells the steps of a build as they end.
+pub(crate) struct Report {
+    steps: Steps,
+    is_json: bool,
+    /// When the last step ended.
+    since: Instant,
+    why: Option<Value>,
+}
+
+impl Report {
+    pub(crate) fn new(steps: Steps, is_json: bool) -> Self {
+        Self {
+            steps,
+            is_json,
+            since: Instant::now(),
+            why: None,
+        }
+    }
+
+    pub(crate) fn event(&mut self, event: &Event<'_>) {
+        let verb = match event {
+            Event::Resolved { without_index, .. } => {
+                for (arch, repository) in *without_index {
+                    self.warn(&format!("{repository} has no index for {arch}"));
+                }
+                "Resolved"
+            }
+            Event::Fetched { .. } => "Fetched",
+            Event::Built { .. } => "Built",
+            Event::Skipped { .. } => "Skipped",
+            Event::Warning(text) => return self.warn(text),
+            _ => return,
+        };
+        self.object(as_json(event));
+        self.step(verb, &as_text(event));
+    }
+
+    /// Says to a person that a step has ended.
+    pub(crate) fn step(&mut self, verb: &str, what: &str) {
+        self.steps.done(verb, what, self.since.elapsed());
+        self.since = Instant::now();
+    }
+
+    fn warn(&self, text: &str) {
+        self.object(json!({ "event": "warning", "message": text }));
+        self.steps.warn(text);
+    }
+
+    /// Keeps for programs why the packages cannot be had.
+    pub(crate) fn explain(&mut self, why: Value) {
+        self.why = Some(why);
+    }
+
+    /// Says to a program that the build has failed; people read it at the end of the command.
+    pub(crate) fn failed(&self, failure: &Failure) {
+        let object = json!({ "event": "failed", "message": failure.text, "why": self.why });
+        self.object(object);
+    }
+
+    /// Says what the image is.
+    pub(crate) fn written(&self, built: &Built, arguments: &Build) -> Outcome {
+        let digest = built.index.digest().to_string();
+        if !self.is_json {
+            return print(&format!("{digest}\n"));
+        }
+        let sboms: Vec<_> = built.sboms.iter().map(|sbom| sbom.name.as_str()).collect();
+        self.object(json!({
+            "event": "written",
+            "output": arguments.output,
+            "tag": arguments.tag,
+            "digest": digest,
+            "sboms": sboms,
+        }));
+        Ok(())
+    }
+
+    fn object(&self, mut object: Value) {
+        if !self.is_json {
+            return;
+        }
+        object["seconds"] = self.since.elapsed().as_secs_f64().into();
+        // Who does not listen any more does not mind.
+        let _ = cli_support::print(&format!("{object}\n"));
+    }
+}
+
+fn as_text(event: &Event<'_>) -> String {
+    match event {
+        Event::Resolved { packages, .. } => {
+            let counts = packages
+                .iter()
+                .map(|(arch, count)| format!("{count} packages ({arch})"));
+            counts.collect::<Vec<_>>().join(", ")
+        }
+        Event::Fetched {
+            arch,
+            packages,
+            bytes,
+        } => format!("{arch:8} {packages} packages, {}", size(*bytes)),
+        Event::Built {
+            arch,
+            layers,
+            bytes,
+            compressed,
+        } => {
+            let plural = if *layers == 1 { "" } else { "s" };
+            let (bytes, compressed) = (size(*bytes), size(*compressed));
+            format!("{arch:8} {bytes}, {layers} layer{plural}, {compressed} compressed")
+        }
+        Event::Skipped { arch, packages } => {
+            let packages: Vec<String> = packages.iter().map(ToString::to_string).collect();
+            format!("{arch:8} scripts of {}", packages.join(", "))
+        }
+        _ => String::new(),
+    }
+}
+
+fn as_json(event: &Event<'_>) -> Value {
+    match event {
+        Event::Resolved { packages, .. } => {
+            let counts = packages
+                .iter()
+                .map(|(arch, count)| (arch.to_string(), Value::from(*count)));
+            json!({ "event": "resolved", "packages": counts.collect::<serde_json::Map<_, _>>() })
+        }
+        Event::Fetched {
+            arch,
+            packages,
+            bytes,
+        } => json!({ "event": "fetched", "arch": arch.to_string(), "packages": packages, "bytes": bytes }),
+        Event::Built {
+            arch,
+            layers,
+            bytes,
+            compressed,
+        } => json!({
+            "event": "built",
+            "arch": arch.to_string(),
+            "layers": layers,
+            "bytes": bytes,
+            "compressed": compressed,
+        }),
+        Event::Skipped { arch, packages } => {
+            let packages = packages
+                .iter()
+                .map(|skipped| json!({ "package": skipped.package, "scripts": skipped.scripts }));
+            json!({ "event": "skipped", "arch": arch.to_string(), "packages": packages.collect::<Vec<_>>() })
+        }
+        _ => Value::Null,
+    }
+}
