@@ -1,7 +1,7 @@
 //! `apko build`.
 
+use std::env;
 use std::path::Path;
-use std::{env, fs};
 
 use apk_types::Arch;
 use apko::config::{ImageConfiguration, Loaded};
@@ -10,12 +10,12 @@ use apko::{
 };
 use cli_support::Steps;
 use oci_image::{Compression, Tag, Timestamp};
-use tempfile::TempDir;
 
 use crate::args::{Build, Sources};
 use crate::conflict::Places;
 use crate::failure::{Failure, Outcome};
 use crate::report::Report;
+use crate::spool::Spool;
 
 pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
     let mut report = Report::new(*steps, arguments.json);
@@ -92,8 +92,13 @@ fn make(arguments: &Build, steps: &Steps, report: &mut Report) -> Outcome {
     })?;
     let output = arguments.output.display();
     let written = match is_layout {
-        true => oci_image::write_layout(&arguments.output, &built.index),
-        false => oci_image::write_archive(&arguments.output, &built.index, std::slice::from_ref(&tag)),
+        true => oci_image::write_layout_by_way_of(spool.path(), &arguments.output, &built.index),
+        false => oci_image::write_archive_by_way_of(
+            spool.path(),
+            &arguments.output,
+            &built.index,
+            std::slice::from_ref(&tag),
+        ),
     };
     written.map_err(|error| Failure::work(&error))?;
     report.step("Wrote", &format!("{output}  {}", arguments.tag));
@@ -119,31 +124,6 @@ pub(crate) fn read_lock(
         ))
     })?;
     Ok(lockfile)
-}
-
-/// A directory for layers until they are moved into the output. It goes when the build ends, with Ctrl-C too.
-struct Spool(TempDir);
-
-impl Spool {
-    /// Lies beside the output, so that moving costs nothing; in it where beside it nothing can be written.
-    fn beside(output: &Path) -> Outcome<Self> {
-        let absolute = std::path::absolute(output).map_err(|error| Failure::at(output, &error))?;
-        let parent = absolute.parent().unwrap_or(&absolute);
-        let make = |directory: &Path| tempfile::Builder::new().prefix(".apko-").tempdir_in(directory);
-        let spool = match make(parent) {
-            Err(_) if absolute.is_dir() => make(&absolute),
-            made => made,
-        };
-        let spool = spool.map_err(|error| Failure::at(parent, &error))?;
-        let path = spool.path().to_owned();
-        cli_support::on_interrupt(move || drop(fs::remove_dir_all(&path)))
-            .map_err(|error| Failure::work(&error))?;
-        Ok(Self(spool))
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
 }
 
 /// The architectures of the command line, without any those of the configuration, without those all.

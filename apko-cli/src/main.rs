@@ -18,6 +18,7 @@ mod sbom;
 mod selection;
 mod show_config;
 mod show_packages;
+mod spool;
 mod why;
 
 use std::process::ExitCode;

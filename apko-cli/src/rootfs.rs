@@ -1,10 +1,9 @@
 //! `apko build-minirootfs` and `apko build-cpio`.
 
-use std::env;
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use apko::{Policy, Root, RootfsRequest, rootfs, write_cpio};
@@ -17,6 +16,7 @@ use tarball::Writer;
 use crate::args::{Limits, Sources};
 use crate::build::{additions, build_date, source_date_epoch};
 use crate::failure::{Failure, Outcome};
+use crate::spool::Spool;
 
 pub(crate) const MINIROOTFS_EXAMPLES: &str = "\
 Examples:
@@ -56,8 +56,9 @@ pub(crate) struct Rootfs {
 }
 
 pub(crate) fn minirootfs(arguments: &Rootfs, steps: &Steps) -> Outcome {
-    let root = make(arguments, steps)?;
-    write(arguments, steps, |out| {
+    let spool = Spool::beside(&arguments.output)?;
+    let root = make(arguments, steps, &spool)?;
+    write(arguments, steps, &spool, |out| {
         let mut writer = Writer::new(out);
         for member in root.tree.walk() {
             let entry = member.entry;
@@ -70,11 +71,12 @@ pub(crate) fn minirootfs(arguments: &Rootfs, steps: &Steps) -> Outcome {
 }
 
 pub(crate) fn cpio(arguments: &Rootfs, steps: &Steps) -> Outcome {
-    let root = make(arguments, steps)?;
-    write(arguments, steps, |out| write_cpio(&root.tree, out))
+    let spool = Spool::beside(&arguments.output)?;
+    let root = make(arguments, steps, &spool)?;
+    write(arguments, steps, &spool, |out| write_cpio(&root.tree, out))
 }
 
-fn make(arguments: &Rootfs, steps: &Steps) -> Outcome<Root> {
+fn make(arguments: &Rootfs, steps: &Steps, spool: &Spool) -> Outcome<Root> {
     let start = Instant::now();
     let loaded = arguments.sources.load(&arguments.config, &[], steps)?;
     let wanted = arguments.build_arch.as_deref().unwrap_or("host");
@@ -99,7 +101,7 @@ fn make(arguments: &Rootfs, steps: &Steps) -> Outcome<Root> {
         policy: &policy,
         source_date_epoch: source_date_epoch()?,
         build_date: build_date(arguments.build_date.as_deref())?.unix_seconds(),
-        store: &arguments.sources.store(&env::temp_dir())?,
+        store: &arguments.sources.store(spool.path())?,
     };
     let root = rootfs(&request)?;
     progress.done();
@@ -112,6 +114,7 @@ fn make(arguments: &Rootfs, steps: &Steps) -> Outcome<Root> {
 fn write(
     arguments: &Rootfs,
     steps: &Steps,
+    spool: &Spool,
     content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Outcome {
     let start = Instant::now();
@@ -134,11 +137,9 @@ fn write(
         let file = File::options().write(true).open(output).map_err(failed)?;
         into(&file).map_err(failed)?;
     } else {
-        let parent = output.parent().filter(|parent| !parent.as_os_str().is_empty());
         let temporary = tempfile::Builder::new()
-            .prefix(".tmp-")
             .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(parent.unwrap_or(Path::new(".")))
+            .tempfile_in(spool.path())
             .map_err(failed)?;
         into(temporary.as_file()).map_err(failed)?;
         temporary.as_file().sync_all().map_err(failed)?;

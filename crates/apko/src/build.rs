@@ -137,10 +137,10 @@ pub enum BuildError {
         /// What is wrong.
         source: LayerError,
     },
-    /// A temporary file could not be made.
+    /// A temporary file could not be made or written.
     #[error("{}: {source}", path.display())]
     Spool {
-        /// The directory it was to be in.
+        /// The directory that it is in.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -406,7 +406,7 @@ fn write_erofs(
     let (file, path) = spool_file(spool)?;
     let out = BufWriter::with_capacity(1 << 20, file);
     let (layer, _) =
-        write_erofs_layer(entries, time, out).map_err(|source| BuildError::Layer { arch, source })?;
+        write_erofs_layer(entries, time, out).map_err(|error| layer_error(arch, spool, error))?;
     Ok((layer, path.into()))
 }
 
@@ -419,6 +419,17 @@ fn spool_file(spool: &Path) -> Result<(File, TempPath), BuildError> {
         })
 }
 
+/// Names the directory where that is what failed.
+fn layer_error(arch: Arch, spool: &Path, error: LayerError) -> BuildError {
+    match error {
+        LayerError::Io(source) => BuildError::Spool {
+            path: spool.to_owned(),
+            source,
+        },
+        source => BuildError::Layer { arch, source },
+    }
+}
+
 /// Writes a layer, or takes it from the store if it was made of the same members before.
 fn write_layer(
     entries: &[Entry<Content>],
@@ -427,7 +438,7 @@ fn write_layer(
     store: &Store,
     spool: &Path,
 ) -> Result<(Layer, BlobSource), BuildError> {
-    let failed = |source| BuildError::Layer { arch, source };
+    let failed = |error| layer_error(arch, spool, error);
     let algorithm = match compression.algorithm {
         Algorithm::Gzip => "gzip",
         Algorithm::Zstd => "zstd",

@@ -3,7 +3,7 @@
 //! As with the reference, the archive holds the manifests and the index too, so that an image's digest can
 //! be restored from it.
 
-use crate::layout::{LayoutError, sync_parent, temporary_beside};
+use crate::layout::{LayoutError, parent, sync_dir, temporary_in};
 use crate::{BlobSource, Descriptor, Image, ImageIndex, Tag};
 use bytes::Bytes;
 use serde::Serialize;
@@ -31,6 +31,22 @@ struct Loadable {
 /// # Errors
 /// When the file system refuses, a blob does not have its digest, or a tag becomes too long.
 pub fn write_archive(path: &Path, index: &ImageIndex, tags: &[Tag]) -> Result<(), LayoutError> {
+    // Follow a link to a file instead of replacing it.
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    write_archive_by_way_of(parent(path), path, index, tags)
+}
+
+/// Writes an archive as [`write_archive`] does. What is not complete yet is a file in `stage`, which must be on the file
+/// system of `path`: whoever is killed can clear up there.
+///
+/// # Errors
+/// As of [`write_archive`].
+pub fn write_archive_by_way_of(
+    stage: &Path,
+    path: &Path,
+    index: &ImageIndex,
+    tags: &[Tag],
+) -> Result<(), LayoutError> {
     let special = fs::metadata(path).is_ok_and(|meta| !meta.is_file());
     if special {
         let file = File::options()
@@ -41,7 +57,7 @@ pub fn write_archive(path: &Path, index: &ImageIndex, tags: &[Tag]) -> Result<()
     }
     // Follow a link to a file instead of replacing it.
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let temporary = temporary_beside(path)?;
+    let temporary = temporary_in(stage)?;
     archive(temporary.as_file(), path, index, tags)?;
     temporary
         .as_file()
@@ -50,7 +66,7 @@ pub fn write_archive(path: &Path, index: &ImageIndex, tags: &[Tag]) -> Result<()
     temporary
         .persist(path)
         .map_err(|e| LayoutError::io("create", path)(e.error))?;
-    sync_parent(path)
+    sync_dir(parent(path))
 }
 
 /// Writes the archive to any writer. `path` is what errors name.

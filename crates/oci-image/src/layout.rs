@@ -129,6 +129,17 @@ pub fn write_layout(dir: &Path, index: &ImageIndex) -> Result<(), LayoutError> {
     move_into(stage.path(), &dir)
 }
 
+/// Writes an image layout into a directory that exists, as [`write_layout`] does. What is not complete yet lies in a
+/// directory below `stage`, which must be on the file system of `dir`: whoever is killed can clear up there.
+///
+/// # Errors
+/// As of [`write_layout`].
+pub fn write_layout_by_way_of(stage: &Path, dir: &Path, index: &ImageIndex) -> Result<(), LayoutError> {
+    let stage = stage_in(stage).map_err(LayoutError::io("write into", stage))?;
+    fill(stage.path(), index)?;
+    move_into(stage.path(), dir)
+}
+
 /// Makes the layout beside `dir` and renames it.
 fn write_new(dir: &Path, index: &ImageIndex) -> Result<(), LayoutError> {
     let parent = parent(dir);
@@ -152,7 +163,7 @@ fn stage_in(dir: &Path) -> io::Result<TempDir> {
         .tempdir_in(dir)
 }
 
-fn parent(path: &Path) -> &Path {
+pub(crate) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -236,19 +247,13 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<(), LayoutError> {
         .map_err(LayoutError::io("synchronize", dir))
 }
 
-/// Opens a temporary file beside `path`, with the permissions of an ordinary new file.
-pub(crate) fn temporary_beside(path: &Path) -> Result<tempfile::NamedTempFile, LayoutError> {
-    let parent = parent(path);
+/// Opens a temporary file in a directory, with the permissions of an ordinary new file.
+pub(crate) fn temporary_in(directory: &Path) -> Result<tempfile::NamedTempFile, LayoutError> {
     tempfile::Builder::new()
         .prefix(".oci-image-")
         .permissions(Permissions::from_mode(FILE_MODE))
-        .tempfile_in(parent)
-        .map_err(LayoutError::io("write into", parent))
-}
-
-/// Synchronizes the directory that `path` is in.
-pub(crate) fn sync_parent(path: &Path) -> Result<(), LayoutError> {
-    sync_dir(parent(path))
+        .tempfile_in(directory)
+        .map_err(LayoutError::io("write into", directory))
 }
 
 /// The image that another one is built upon.

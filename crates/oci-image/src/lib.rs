@@ -48,14 +48,16 @@ mod pieces;
 mod reference;
 mod time;
 
-pub use archive::write_archive;
+pub use archive::{write_archive, write_archive_by_way_of};
 pub use blob::BlobSource;
 pub use config::{Healthcheck, History, ImageConfig, Present, RootFs, RuntimeConfig};
 pub use digest::{Digest, ParseDigestError};
 pub use erofs::{ErofsError, ErofsFile, ErofsFileKind, ErofsImage, write_erofs_layer};
 pub use image::{Annotations, DEFAULT_ENVIRONMENT, Image, ImageIndex, ImageSpec, shell_entrypoint};
 pub use layer::{Algorithm, Compression, Layer, LayerError, LayerWriter, write_layer};
-pub use layout::{BaseImage, LayoutError, read_layout, read_layout_tag, write_layout};
+pub use layout::{
+    BaseImage, LayoutError, read_layout, read_layout_tag, write_layout, write_layout_by_way_of,
+};
 pub use manifest::{Descriptor, Index, Manifest, Platform, media_type};
 pub use pieces::PieceCache;
 pub use reference::{ParseTagError, Tag};
