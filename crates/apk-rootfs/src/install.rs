@@ -1,6 +1,7 @@
 //! Packages into a tree: paths judged, conflicts and replacements decided, the database written.
 
 use std::collections::{HashMap, HashSet};
+use std::iter;
 
 use apk_types::{Checksum, PackageRecord, Version};
 use file_content::Content as FileContent;
@@ -50,10 +51,24 @@ pub enum InstallError {
         /// Why.
         source: TreeError,
     },
+    /// A member does not fit what another package has at its path, such as a file where there is a directory.
+    #[error(
+        "package {package}: cannot install `{path}`: {source}, and package {first} has it too; leave one of the two out"
+    )]
+    Misfit {
+        /// The package.
+        package: String,
+        /// A package installed before that has the path, or what leads to it.
+        first: String,
+        /// The member's path.
+        path: String,
+        /// Why.
+        source: TreeError,
+    },
     /// Two packages have different files at the same path, and neither may replace the other's.
     #[error(
         "packages {first} and {second} have different files at `{path}`, and neither replaces the other \
-         nor have they the same origin"
+         nor have they the same origin; leave one of the two out, or build one of them with `replaces`"
     )]
     Conflict {
         /// The package installed before.
@@ -234,6 +249,33 @@ impl Installation {
         format!("{}-{}", record.name, record.version)
     }
 
+    /// The error of a member that the tree does not take, with the package whose path is in its way if there is one.
+    fn does_not_fit(&self, index: PackageIndex, path: &str, source: TreeError) -> InstallError {
+        let (package, member) = (self.name(index), path.to_owned());
+        // Directories are shared: only at the path itself can one be in the way.
+        let mut ways = iter::successors(Some(path), |at| Some(at.rsplit_once('/')?.0));
+        let first = ways.find_map(|way| {
+            let brings = |other: &InstalledPackage| {
+                let mut files = other.files.iter();
+                files.any(|file| file.path == way && (way == path || !file.is_directory))
+            };
+            self.packages[..index].iter().position(brings)
+        });
+        match first {
+            Some(first) => InstallError::Misfit {
+                package,
+                first: self.name(first),
+                path: member,
+                source,
+            },
+            None => InstallError::DoesNotFit {
+                package,
+                path: member,
+                source,
+            },
+        }
+    }
+
     fn member(
         &mut self,
         index: PackageIndex,
@@ -241,17 +283,12 @@ impl Installation {
         entry: &Entry<FileContent>,
     ) -> Result<InstalledFile, InstallError> {
         let header = &entry.header;
-        let does_not_fit = |this: &Self, source| InstallError::DoesNotFit {
-            package: this.name(index),
-            path: path.to_owned(),
-            source,
-        };
         let mut checksum = None;
         match header.kind {
             Kind::Directory => {
                 self.way(index, path, true)?;
                 let made = self.tree.mkdir_all(path, header.mode & 0o777);
-                let id = made.map_err(|error| does_not_fit(self, error))?;
+                let id = made.map_err(|error| self.does_not_fit(index, path, error))?;
                 self.tree.node_mut(id).mtime = header.mtime;
                 self.set_xattrs(id, header);
             }
@@ -284,7 +321,7 @@ impl Installation {
                 }
                 self.way(index, &target, false)?;
                 let linked = self.tree.link(&target, path);
-                let id = linked.map_err(|error| does_not_fit(self, error))?;
+                let id = linked.map_err(|error| self.does_not_fit(index, path, error))?;
                 self.tree.node_mut(id).links.insert(path.to_owned(), target);
             }
             Kind::CharDevice | Kind::BlockDevice | Kind::Fifo => {
@@ -320,11 +357,7 @@ impl Installation {
                 found => break found,
             }
         };
-        let found = found.map_err(|error| InstallError::DoesNotFit {
-            package: self.name(index),
-            path: path.to_owned(),
-            source: error.fault.at(directory),
-        })?;
+        let found = found.map_err(|error| self.does_not_fit(index, path, error.fault.at(directory)))?;
         if found.left_root {
             return Err(self.refused(index, path, "a symbolic link on its way leads out of the root"));
         }
@@ -346,11 +379,7 @@ impl Installation {
     ) -> Result<bool, InstallError> {
         let header = &entry.header;
         if self.tree.children(directory).is_none() {
-            return Err(InstallError::DoesNotFit {
-                package: self.name(source.package),
-                path: path.to_owned(),
-                source: Fault::NotADirectory.at(path),
-            });
+            return Err(self.does_not_fit(source.package, path, Fault::NotADirectory.at(path)));
         }
         if let Some(existing) = self.tree.child(directory, name)
             && !self.may_replace(existing, path, header, source)?
@@ -385,11 +414,9 @@ impl Installation {
                 Content::File(content) if self.readable(new.package, path, content)? == new.checksum => {
                     Ok(false)
                 }
-                Content::Directory(_) => Err(InstallError::DoesNotFit {
-                    package: self.name(new.package),
-                    path: path.to_owned(),
-                    source: Fault::IsADirectory.at(path),
-                }),
+                Content::Directory(_) => {
+                    Err(self.does_not_fit(new.package, path, Fault::IsADirectory.at(path)))
+                }
                 _ => Err(InstallError::Occupied {
                     package: self.name(new.package),
                     path: path.to_owned(),
