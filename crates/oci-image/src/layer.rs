@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
@@ -93,6 +94,14 @@ pub enum LayerError {
         path: String,
         /// Why.
         reason: &'static str,
+    },
+    /// A file of a directory cannot be a member.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: io::Error,
     },
     /// A member's content could not be read.
     #[error(transparent)]

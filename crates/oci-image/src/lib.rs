@@ -1,6 +1,7 @@
 //! Writes OCI images, reproducibly: the same input gives the same bytes on any machine.
 //!
-//! The way of the data: tar members → [`LayerWriter`] or [`write_erofs_layer`] → layer blob and its digests; layers and an
+//! The way of the data: tar members → [`LayerWriter`] or [`write_erofs_layer`], or a directory →
+//! [`write_directory_layer`] → layer blob and its digests; layers and an
 //! [`ImageSpec`] → [`Image`] (config and manifest); images for several platforms → [`ImageIndex`] →
 //! an image layout ([`write_layout`]) or an archive for `docker load` ([`write_archive`]). A base image
 //! comes from [`read_layout`].
@@ -34,11 +35,36 @@
 //! assert_eq!(again.config.config.entrypoint, ["/hello"]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! A layer from a directory:
+//!
+//! ```
+//! use std::fs;
+//! use oci_image::{Compression, write_directory_layer};
+//!
+//! let directory = tempfile::tempdir()?;
+//! fs::create_dir(directory.path().join("etc"))?;
+//! fs::write(directory.path().join("etc/motd"), "welcome\n")?;
+//!
+//! let blob = tempfile::tempfile()?;
+//! let (layer, _) = write_directory_layer(directory.path(), 0, blob, Compression::default())?;
+//! // Two headers, the block with the file, and two that end the archive.
+//! assert_eq!(layer.uncompressed_size, 5 * 512);
+//!
+//! // The same files give the same layer wherever they lie and whenever they were written.
+//! let copy = tempfile::tempdir()?;
+//! fs::create_dir(copy.path().join("etc"))?;
+//! fs::copy(directory.path().join("etc/motd"), copy.path().join("etc/motd"))?;
+//! let (again, _) = write_directory_layer(copy.path(), 0, Vec::new(), Compression::default())?;
+//! assert_eq!(again, layer);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod archive;
 mod blob;
 mod config;
 mod digest;
+mod directory;
 mod erofs;
 mod image;
 mod layer;
@@ -52,6 +78,7 @@ pub use archive::{write_archive, write_archive_by_way_of};
 pub use blob::BlobSource;
 pub use config::{Healthcheck, History, ImageConfig, Present, RootFs, RuntimeConfig};
 pub use digest::{Digest, ParseDigestError};
+pub use directory::write_directory_layer;
 pub use erofs::{ErofsError, ErofsFile, ErofsFileKind, ErofsImage, write_erofs_layer};
 pub use image::{Annotations, DEFAULT_ENVIRONMENT, Image, ImageIndex, ImageSpec, shell_entrypoint};
 pub use layer::{Algorithm, Compression, Layer, LayerError, LayerWriter, write_layer};
