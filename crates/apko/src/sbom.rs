@@ -1,6 +1,5 @@
 //! The SBOMs of an image.
 
-use std::collections::HashMap;
 use std::io;
 
 use apk_rootfs::{Installed, Tree, TreeError};
@@ -197,37 +196,6 @@ fn spdx(
 }
 
 fn cyclonedx(subject: &Subject<'_>, os: OsRelease, records: &[&PackageRecord]) -> Vec<u8> {
-    let mut providers: HashMap<&str, usize> = HashMap::new();
-    for (index, record) in records.iter().enumerate() {
-        for provided in &record.provides {
-            providers.entry(provided.name()).or_insert(index);
-        }
-    }
-    providers.extend(
-        records
-            .iter()
-            .enumerate()
-            .map(|(index, record)| (record.name.as_str(), index)),
-    );
-    let component = |(index, record): (usize, &&PackageRecord)| {
-        let depends = record
-            .depends
-            .iter()
-            .filter(|dependency| !dependency.is_conflict());
-        let depends = depends.filter_map(|dependency| providers.get(dependency.name()).copied());
-        Component {
-            name: record.name.clone(),
-            version: record.version.clone(),
-            arch: record.arch.clone(),
-            license: record.license.clone(),
-            description: record.description.clone(),
-            url: record.url.clone(),
-            origin: record.origin.clone(),
-            maintainer: record.maintainer.clone(),
-            commit: record.commit.clone(),
-            depends: depends.filter(|other| *other != index).collect(),
-        }
-    };
     let bom = Bom {
         created: subject.created.clone(),
         tool: ("apko".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
@@ -235,7 +203,7 @@ fn cyclonedx(subject: &Subject<'_>, os: OsRelease, records: &[&PackageRecord]) -
         digest: subject.manifest.digest.to_string(),
         architecture: subject.arch.platform().architecture.to_owned(),
         os,
-        components: records.iter().enumerate().map(component).collect(),
+        components: Component::of_packages(records),
     };
     bom.to_json()
 }

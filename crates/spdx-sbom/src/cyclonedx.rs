@@ -1,5 +1,8 @@
 //! CycloneDX 1.6 documents of what is installed in an image.
 
+use std::collections::HashMap;
+
+use apk_types::PackageRecord;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -28,6 +31,41 @@ pub struct Component {
     pub commit: String,
     /// The places of the components that it depends on.
     pub depends: Vec<usize>,
+}
+
+impl Component {
+    /// The components of installed packages, in the same order. A package depends on the one that has the name which it
+    /// wants, else on the first that provides it; what nobody provides is left out.
+    pub fn of_packages(records: &[&PackageRecord]) -> Vec<Self> {
+        let mut providers: HashMap<&str, usize> = HashMap::new();
+        for (index, record) in records.iter().enumerate() {
+            for provided in &record.provides {
+                providers.entry(provided.name()).or_insert(index);
+            }
+        }
+        let named = records.iter().enumerate();
+        providers.extend(named.map(|(index, record)| (record.name.as_str(), index)));
+        let component = |(index, record): (usize, &&PackageRecord)| {
+            let wanted = record
+                .depends
+                .iter()
+                .filter(|dependency| !dependency.is_conflict());
+            let depends = wanted.filter_map(|dependency| providers.get(dependency.name()).copied());
+            Self {
+                name: record.name.clone(),
+                version: record.version.clone(),
+                arch: record.arch.clone(),
+                license: record.license.clone(),
+                description: record.description.clone(),
+                url: record.url.clone(),
+                origin: record.origin.clone(),
+                maintainer: record.maintainer.clone(),
+                commit: record.commit.clone(),
+                depends: depends.filter(|other| *other != index).collect(),
+            }
+        };
+        records.iter().enumerate().map(component).collect()
+    }
 }
 
 /// An image and what is installed in it.
