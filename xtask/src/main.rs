@@ -1,5 +1,6 @@
 //! Development commands of the workspace: `cargo xtask COMMAND`.
 
+mod apk_client;
 mod bench;
 mod conformance;
 mod debian;
@@ -12,6 +13,7 @@ mod realworld;
 mod reference;
 mod repository;
 mod run_image;
+mod services;
 mod tests;
 mod tools;
 

@@ -145,6 +145,23 @@ pub(crate) fn in_bubblewrap(layout: &Path, directory: &Path, port: u16) -> Outco
 /// Unpacks an image into `directory` with umoci and runs it with runc, on the machine's network. Returns what it
 /// answered. Needs root.
 pub(crate) fn in_runc(layout: &Path, directory: &Path, port: u16) -> Outcome<String> {
+    let answers = ports_in_runc(layout, directory, &[port], |config| {
+        config["root"]["readonly"] = json!(true);
+        if let Some(variables) = config["process"]["env"].as_array_mut() {
+            variables.retain(|variable| !variable.as_str().is_some_and(|text| text.starts_with("PORT=")));
+            variables.push(json!(format!("PORT={port}")));
+        }
+    })?;
+    Ok(answers.concat())
+}
+
+/// Does the same with an image that answers on several ports, after a change to runc's configuration.
+pub(crate) fn ports_in_runc(
+    layout: &Path,
+    directory: &Path,
+    ports: &[u16],
+    change: impl FnOnce(&mut Value),
+) -> Outcome<Vec<String>> {
     fs::create_dir(directory).at(directory)?;
     let bundle = directory.join("bundle");
     let named = named_layout(layout, directory)?;
@@ -157,23 +174,22 @@ pub(crate) fn in_runc(layout: &Path, directory: &Path, port: u16) -> Outcome<Str
     let path = bundle.join("config.json");
     let mut config = read_json(&path)?;
     config["process"]["terminal"] = json!(false);
-    config["root"]["readonly"] = json!(true);
-    if let Some(variables) = config["process"]["env"].as_array_mut() {
-        variables.retain(|variable| !variable.as_str().is_some_and(|text| text.starts_with("PORT=")));
-        variables.push(json!(format!("PORT={port}")));
-    }
+    change(&mut config);
     if let Some(namespaces) = config["linux"]["namespaces"].as_array_mut() {
         namespaces.retain(|namespace| namespace["type"] != "network");
     }
     fs::write(&path, config.to_string()).at(&path)?;
-    let name = format!("hello-http-{port}");
+    let name = format!(
+        "xtask-{}",
+        ports.iter().map(u16::to_string).collect::<Vec<_>>().join("-")
+    );
     let mut runc = Command::new("runc");
     runc.args(["run", "--bundle"]).arg(&bundle).arg(&name);
     let mut container = Running(runc.spawn().map_err(|error| format!("runc: {error}"))?);
-    let answer = answer(&mut container, port);
+    let answers: Outcome<Vec<String>> = ports.iter().map(|port| answer(&mut container, *port)).collect();
     let killed = run(Command::new("runc").args(["kill", &name, "KILL"]));
     let ended = container.0.wait();
-    answer.and_then(|answer| killed.and(ended.map(|_| answer).map_err(Into::into)))
+    answers.and_then(|answers| killed.and(ended.map(|_| answers).map_err(Into::into)))
 }
 
 /// Unpacks an image into `directory` and runs a command in it with runc, without a network. Returns what it printed to

@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::conformance::SETS;
 use crate::quickstart::{
     ARCHIVE, IMAGE_CONFIGURATION, KEY, LAYOUT, PACKAGE_CONFIGURATION, REPOSITORY, TAG, public,
 };
 use crate::tools::{At as _, BUBBLEWRAP, Binaries, exists, is_root, printed, require, run};
-use crate::{Outcome, docs, images, root, run_image};
+use crate::{Outcome, apk_client, docs, images, root, run_image, services};
 
 /// What a check came to.
 pub(crate) enum Verdict {
@@ -21,7 +20,7 @@ pub(crate) enum Verdict {
 
 type Check = fn(&World) -> Outcome<Verdict>;
 
-const CHECKS: [(&str, Check); 13] = [
+const CHECKS: [(&str, Check); 15] = [
     (
         "the image is the same in another directory, time zone and umask",
         same_image_twice,
@@ -29,7 +28,11 @@ const CHECKS: [(&str, Check); 13] = [
     ("the image runs in runc", image_runs_in_runc),
     (
         "apk-tools installs the package from the repository",
-        apk_installs_the_package,
+        apk_client::installs_the_package,
+    ),
+    (
+        "apk-tools leaves shared paths to whom the documentation says",
+        apk_client::shares_paths,
     ),
     ("a wrong field is shown with file and line", wrong_field_is_shown),
     ("a missing package is named", missing_package_is_named),
@@ -52,6 +55,7 @@ const CHECKS: [(&str, Check); 13] = [
     ),
     ("fsck.erofs and the kernel take an EROFS layer", images::erofs),
     ("validators from PyPI take the SBOMs", images::sboms),
+    ("two services under s6 answer in one container", services::answer),
     ("the commands of the documentation work", docs::check),
 ];
 
@@ -228,66 +232,6 @@ fn image_runs_in_runc(world: &World) -> Outcome<Verdict> {
     let answer = run_image::in_runc(&world.first(LAYOUT), &directory, run_image::free_port()?)?;
     if !answer.contains("hello from hello-http") {
         return Err(format!("the container answered `{answer}`").into());
-    }
-    Ok(Verdict::Passed)
-}
-
-/// The apk-tools client lies as a package in the conformance sets: an image of it is the client's root.
-fn apk_installs_the_package(world: &World) -> Outcome<Verdict> {
-    let sets = root().join(SETS).join("image");
-    if !sets.is_dir() || std::env::consts::ARCH != "x86_64" {
-        return Ok(Verdict::Skipped(format!(
-            "{SETS} is not here, or this is no x86_64"
-        )));
-    }
-    let scratch = world.scratch("client")?;
-    let configuration = scratch.join("apko.yaml");
-    let text = format!(
-        "contents:\n  keyring: [{sets}/keys/lab.rsa.pub]\n  repositories: [{sets}/repos/alpine]\n  packages: [alpine-baselayout, busybox, apk-tools]\n",
-        sets = sets.display()
-    );
-    fs::write(&configuration, text).at(&configuration)?;
-    let layout = scratch.join("layout");
-    fs::create_dir(&layout).at(&layout)?;
-    printed(&mut world.apko(&configuration, &world.first(REPOSITORY), &layout))?;
-    let client = scratch.join("root");
-    run_image::unpack(&layout, &client)?;
-    let key = public(&world.first(KEY));
-    fs::copy(&key, client.join("etc/apk/keys").join(format!("{KEY}.pub"))).at(&key)?;
-    let mut bwrap = Command::new("bwrap");
-    bwrap
-        .args([
-            "--unshare-user",
-            "--unshare-net",
-            "--uid",
-            "0",
-            "--gid",
-            "0",
-            "--bind",
-        ])
-        .arg(&client)
-        .arg("/");
-    bwrap
-        .arg("--ro-bind")
-        .arg(world.first(REPOSITORY))
-        .arg("/mnt")
-        .args(["--proc", "/proc", "--dev", "/dev"]);
-    bwrap.args(["--clearenv", "--setenv", "PATH", "/usr/bin:/usr/sbin:/bin:/sbin"]);
-    bwrap.args([
-        "apk",
-        "add",
-        "--repositories-file",
-        "/dev/null",
-        "--repository",
-        "/mnt",
-        "hello-http",
-        "hello-http-doc",
-    ]);
-    let said = printed(&mut bwrap)?;
-    for file in ["usr/bin/hello-http", "usr/share/doc/hello-http/README"] {
-        if !client.join(file).is_file() {
-            return Err(format!("apk did not install {file}:\n{said}").into());
-        }
     }
     Ok(Verdict::Passed)
 }

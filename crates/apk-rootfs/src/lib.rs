@@ -39,6 +39,45 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! An image from packages in memory, by way of `apk-package` and `oci-image`:
+//!
+//! ```
+//! use apk_package::{Expected, Limits};
+//! use apk_rootfs::{Installation, Package, Tree};
+//! use oci_image::{Annotations, BlobSource, Compression, Image, ImageIndex, ImageSpec, Platform, Timestamp};
+//! # use apk_types::Arch;
+//! # let made = |name: &str| testkit::Package::new(name, "1.0-r0").file(&format!("usr/bin/{name}"), 0o755, "#!/bin/sh\n").build();
+//!
+//! let files: [Vec<u8>; 2] = [made("hello"), made("world")];
+//! let mut tree = Tree::new();
+//! apk_rootfs::initialize(&mut tree, Arch::X86_64)?;
+//! let mut installation = Installation::new(tree);
+//! for file in files {
+//!     let size = file.len() as u64;
+//!     let package = apk_package::open(file.into(), &Expected::anything("a package"), &Limits::default())?;
+//!     let record = package.info.to_record(package.control_checksum, size);
+//!     let data: Vec<_> = package.data.into_iter().map(|entry| entry.map(Into::into)).collect();
+//!     let package = Package { record: &record, control: &package.control, data: &data, triggers: &[] };
+//!     installation.install(&package, 0)?;
+//! }
+//! let (tree, _) = installation.finish(&[])?;
+//!
+//! let members = tree.walk().map(|member| member.entry);
+//! let (layer, blob) = oci_image::write_layer(members, Vec::new(), Compression::default())?;
+//! let created: Timestamp = "2024-06-10T07:11:47Z".parse()?;
+//! let mut spec = ImageSpec::new(Platform::linux("amd64"), created.clone());
+//! spec.entrypoint = vec!["/usr/bin/hello".into()];
+//! let image = Image::new(&spec, vec![(layer, BlobSource::Memory(blob.into()))], None)?;
+//! let index = ImageIndex::new(vec![image], &Annotations::default(), &created)?;
+//!
+//! let layout = tempfile::tempdir()?;
+//! oci_image::write_layout(layout.path(), &index)?;
+//! let read = oci_image::read_layout(layout.path(), "amd64")?;
+//! assert_eq!(read.config.config.entrypoint, ["/usr/bin/hello"]);
+//! assert_eq!(tree.read("usr/bin/world")?, "#!/bin/sh\n");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! The order in which an image is made: [`initialize`], [`keyring::write`], [`write_world`],
 //! [`write_repositories`], [`Installation`], [`link_database`], [`accounts::add`], files of the caller's,
 //! [`paths::mutate`], [`certificates::add`], [`certificates::write_checksums`], [`keyring::add`], [`services::add`],

@@ -11,10 +11,12 @@
 //! assert!(repository.path().join("x86_64/APKINDEX.tar.gz").exists());
 //! ```
 //!
-//! [`Server`] serves such a repository over HTTP, and misbehaves where it is told to.
+//! [`Server`] serves such a repository over HTTP, and misbehaves where it is told to. [`shared_paths`] gives packages that
+//! have files in common.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::missing_panics_doc)]
 
 mod server;
+mod shared_paths;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,6 +28,7 @@ use apk_types::{Dependency, PackageRecord};
 use tarball::{Header, Kind};
 
 pub use server::{Fault, Request, Server};
+pub use shared_paths::{Holder, SharedPath, shared_paths};
 
 /// The file name of [`key`]'s public half.
 pub const KEY_NAME: &str = "test.rsa.pub";
@@ -122,6 +125,11 @@ impl Package {
     pub fn script(mut self, name: &str, content: &str) -> Self {
         self.scripts.push(ControlMember::script(name, content));
         self
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.info.name
     }
 
     /// The package file, signed.
