@@ -42,6 +42,23 @@ fn end(mut child: Child, signal: Signal) -> Option<i32> {
     child.wait().unwrap().code()
 }
 
+/// Stops a command while it waits for the rest of a package.
+fn stopped_amid_a_package(place: &Place, apko: &mut Command, server: &Server, signal: Signal) -> Option<i32> {
+    server.always("/x86_64/large-1.0-r0.apk", Fault::Stall(1000));
+    let cache = tempfile::tempdir().unwrap();
+    let child = start(apko.arg("--cache-dir").arg(cache.path()));
+    let is_asked = || {
+        let mut requests = server.requests().into_iter();
+        requests.any(|request| request.target.ends_with(".apk"))
+    };
+    while !is_asked() {
+        sleep(Duration::from_millis(5));
+    }
+    let status = end(child, signal);
+    assert!(!place.output().exists());
+    status
+}
+
 #[test]
 fn an_interrupt_while_a_package_comes_leaves_nothing() {
     let place = Place::new(&[large(1 << 20)]);
@@ -51,24 +68,28 @@ fn an_interrupt_while_a_package_comes_leaves_nothing() {
         (Signal::KILL, None),
     ] {
         let server = Server::start(place.repository.path());
-        server.always("/x86_64/large-1.0-r0.apk", Fault::Stall(1000));
         let mut apko = place.build_from(CONFIGURATION, &server.url(), &place.output());
-        let child = start(apko.arg("--cache-dir").arg(place.path("cache-of-this-one")));
-        let is_asked = || {
-            server
-                .requests()
-                .iter()
-                .any(|request| request.target.ends_with(".apk"))
-        };
-        while !is_asked() {
-            sleep(Duration::from_millis(5));
-        }
-        assert_eq!(end(child, signal), status);
-        assert!(!place.output().exists());
+        assert_eq!(stopped_amid_a_package(&place, &mut apko, &server, signal), status);
         if signal != Signal::KILL {
             assert_eq!(place.left(), [""; 0], "{signal:?}");
         }
-        fs::remove_dir_all(place.path("cache-of-this-one")).unwrap();
+    }
+}
+
+#[test]
+fn an_interrupted_file_tree_leaves_nothing() {
+    let place = Place::new(&[large(1 << 20)]);
+    fs::write(place.path("apko.yaml"), CONFIGURATION).unwrap();
+    for command in ["build-minirootfs", "build-cpio"] {
+        let server = Server::start(place.repository.path());
+        let mut apko = Command::new(env!("CARGO_BIN_EXE_apko"));
+        apko.arg(command).arg(place.path("apko.yaml")).arg(place.output());
+        apko.args(["--build-arch", "x86_64", "--quiet", "--keyring-append"])
+            .arg(place.repository.key());
+        apko.args(["--build-repository-append", &server.url()]);
+        let status = stopped_amid_a_package(&place, &mut apko, &server, Signal::INT);
+        assert_eq!(status, Some(130), "{command}");
+        assert_eq!(place.left(), [""; 0], "{command}");
     }
 }
 

@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 
 use crate::installed_db::InstalledPackage;
-use crate::tree::{Fault, Tree, TreeError};
+use crate::tree::{Content, Fault, Node, Tree, TreeError};
 
 const BUSYBOX: &str = "/bin/busybox";
+
+/// How large a program may be that is looked into, in bytes.
+const MAX_PROGRAM: u64 = 64 << 20;
 
 /// A line per directory: its name, then applets; an applet with `@VERSIONS` exists in these versions alone.
 const APPLETS: &str = include_str!("../data/busybox-applets.txt");
@@ -15,8 +18,9 @@ const APPLETS: &str = include_str!("../data/busybox-applets.txt");
 ///
 /// Which applets there are is read from `etc/busybox-paths.d/PACKAGE` where the package has such a file. Else it
 /// is what that version of busybox has with everything configured; an unknown version counts as 1.36.0. The
-/// package is the one named `busybox`, else the last that provides something with `busybox` in its name, else
-/// (where the Go tool gives up) the one that `bin/busybox` came from.
+/// package is the one named `busybox`, else the last that provides something with `busybox` in its name. Where there is
+/// none, the Go tool gives up; here it is the one that `bin/busybox` came from, and only what that program says that it
+/// has gets a link.
 pub fn link(tree: &mut Tree, installed: &[InstalledPackage]) -> Result<(), TreeError> {
     let Ok(busybox) = tree.get(BUSYBOX) else {
         return Ok(());
@@ -53,23 +57,63 @@ fn links(tree: &Tree, installed: &[InstalledPackage]) -> Vec<String> {
         let mut provides = package.record.provides.iter();
         provides.any(|name| name.as_str().contains("busybox"))
     };
-    let package = installed
+    let named = installed
         .iter()
         .find(|package| package.record.name == "busybox")
-        .or_else(|| installed.iter().rfind(|package| provides_busybox(package)))
+        .or_else(|| installed.iter().rfind(|package| provides_busybox(package)));
+    let package = named
         .or_else(|| installed.iter().find(|package| has_busybox(package)))
         .map(|package| &package.record);
     let (name, version) = match package {
         Some(record) => (record.name.as_str(), record.version.as_str()),
         None => ("busybox", ""),
     };
-    match tree.read(&format!("etc/busybox-paths.d/{name}")) {
-        Ok(list) => String::from_utf8_lossy(&list)
+    if let Ok(list) = tree.read(&format!("etc/busybox-paths.d/{name}")) {
+        return String::from_utf8_lossy(&list)
             .split('\n')
             .map(str::to_owned)
-            .collect(),
-        Err(_) => applets(version.split('-').next().unwrap_or(version)),
+            .collect();
     }
+    let mut applets = applets(version.split('-').next().unwrap_or(version));
+    if named.is_none()
+        && let Ok(Content::File(program)) = tree.get(BUSYBOX).map(Node::content)
+        && program.len() <= MAX_PROGRAM
+        && let Ok(program) = program.read()
+    {
+        let names = applet_names(&program);
+        let has = |path: &String| path.rsplit('/').next().is_some_and(|name| names.contains(name));
+        // A program that does not say what it has may have all.
+        if applets.iter().any(has) {
+            applets.retain(has);
+        }
+    }
+    applets
+}
+
+/// The names of the applets that are compiled into a program: busybox has them one after the other in ascending order,
+/// each with a NUL behind it, which nothing else in it has as many of.
+fn applet_names(program: &[u8]) -> BTreeSet<&str> {
+    let is_name = |text: &[u8]| {
+        let is_usual =
+            |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-+[".contains(byte);
+        !text.is_empty() && text.iter().all(is_usual)
+    };
+    let (mut run, mut longest): (Vec<&[u8]>, Vec<&[u8]>) = Default::default();
+    for text in program.split(|byte| *byte == 0) {
+        if !is_name(text) || run.last().is_some_and(|last| *last >= text) {
+            run.clear();
+        }
+        if is_name(text) {
+            run.push(text);
+        }
+        if run.len() > longest.len() {
+            longest.clone_from(&run);
+        }
+    }
+    longest
+        .iter()
+        .filter_map(|name| std::str::from_utf8(name).ok())
+        .collect()
 }
 
 /// The paths of all applets of a version such as `1.36.1`, in byte order.
@@ -105,7 +149,7 @@ fn applets(version: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::applets;
+    use super::{applet_names, applets};
 
     #[test]
     fn versions_differ_by_their_applets() {
@@ -127,5 +171,12 @@ mod tests {
         }
         assert_eq!(applets("1.32.1").len(), 427);
         assert_eq!(applets("1.36.0").len(), 433);
+    }
+    #[test]
+    fn a_program_says_which_applets_it_has() {
+        let program = b"\x7fELF\0\0usage\0a\0b\0Usage: x\0[\0[[\0ash\0cat\0fsck.minix\0zcip\0cat\0\0\xff\0";
+        let names: Vec<&str> = applet_names(program).into_iter().collect();
+        assert_eq!(names, ["[", "[[", "ash", "cat", "fsck.minix", "zcip"]);
+        assert!(applet_names(b"").len() <= 1);
     }
 }
