@@ -57,7 +57,10 @@ fn ten_times_as_many_entries_cost_ten_times_as_much() {
         ("allocations", few.count_total, many.count_total),
     ] {
         let factor = many as f64 / few as f64;
-        assert!(factor < 13.0, "{what}: {few} became {many}, {factor} times as much");
+        assert!(
+            factor < 13.0,
+            "{what}: {few} became {many}, {factor} times as much"
+        );
     }
     assert!(many.bytes_max < 100_000 * 2000, "{many:?}");
 }
