@@ -2,6 +2,7 @@
 
 mod apk_client;
 mod bench;
+mod busybox;
 mod conformance;
 mod debian;
 mod docs;

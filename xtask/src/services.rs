@@ -1,10 +1,7 @@
 //! Several services in one container, under the s6 of Debian.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-use apko::Contents;
 
 use crate::debian::Debian;
 use crate::quickstart::KEY;
@@ -39,7 +36,6 @@ pub(crate) fn answer(world: &World) -> Outcome<Verdict> {
     let layout = scratch.join("layout");
     fs::create_dir(&layout).at(&layout)?;
     printed(&mut world.apko(&configuration, &repository, &layout))?;
-    linked(&layout, &scratch)?;
     let answers = run_image::ports_in_runc(&layout, &scratch.join("container"), &ports, |config| {
         // The supervisor keeps its state beside the services.
         config["root"]["readonly"] = false.into();
@@ -50,26 +46,6 @@ pub(crate) fn answer(world: &World) -> Outcome<Verdict> {
         }
     }
     Ok(Verdict::Passed)
-}
-
-/// Every applet that busybox says it has is a link to it, and every link to it is one of its applets.
-fn linked(layout: &Path, scratch: &Path) -> Outcome {
-    let image = oci_image::read_layout(layout, "amd64")?;
-    let files = Contents::of_image(&image)?.files;
-    let targets = files
-        .iter()
-        .filter(|(_, file)| file.kind == "symlink" && file.content == "/bin/busybox");
-    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-    let links: BTreeSet<String> = targets.map(|(path, _)| name(path)).collect();
-    let list = run_image::command_in_runc(layout, &scratch.join("applets"), &["/bin/busybox", "--list"])?;
-    let mut applets: BTreeSet<String> = list.lines().map(str::to_owned).collect();
-    // Packages may have programs of the same names.
-    applets.retain(|applet| !files.keys().any(|path| name(path) == *applet) || links.contains(applet));
-    applets.remove("busybox");
-    match links.symmetric_difference(&applets).next() {
-        None => Ok(()),
-        Some(applet) => Err(format!("busybox and its links do not agree on `{applet}`").into()),
-    }
 }
 
 /// Debian's packages, and one with what the services serve and with links from where images have programs.

@@ -9,7 +9,7 @@ use crate::quickstart::{
     ARCHIVE, IMAGE_CONFIGURATION, KEY, LAYOUT, PACKAGE_CONFIGURATION, REPOSITORY, TAG, public,
 };
 use crate::tools::{At as _, BUBBLEWRAP, Binaries, exists, is_root, printed, require, run};
-use crate::{Outcome, apk_client, docs, images, root, run_image, services};
+use crate::{Outcome, apk_client, busybox, docs, images, root, run_image, services};
 
 /// What a check came to.
 pub(crate) enum Verdict {
@@ -20,7 +20,7 @@ pub(crate) enum Verdict {
 
 type Check = fn(&World) -> Outcome<Verdict>;
 
-const CHECKS: [(&str, Check); 15] = [
+const CHECKS: [(&str, Check); 16] = [
     (
         "the image is the same in another directory, time zone and umask",
         same_image_twice,
@@ -55,6 +55,7 @@ const CHECKS: [(&str, Check); 15] = [
     ),
     ("fsck.erofs and the kernel take an EROFS layer", images::erofs),
     ("validators from PyPI take the SBOMs", images::sboms),
+    ("a static busybox has a link for each applet", busybox::links),
     ("two services under s6 answer in one container", services::answer),
     ("the commands of the documentation work", docs::check),
 ];
