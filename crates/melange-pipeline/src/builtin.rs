@@ -174,48 +174,6 @@ mod tests {
     }
 
     #[test]
-    fn every_pipeline_compiles_describes_itself_and_its_inputs() {
-        for (name, text) in BUILTIN {
-            assert!(text.contains("\nname: ") || text.starts_with("name: "), "{name}");
-            assert!(
-                text.contains("description: |") || !text.contains("inputs:"),
-                "{name}"
-            );
-            let document = text.to_string();
-            let mut with = String::new();
-            let mut current = "";
-            for line in document.lines().skip_while(|line| *line != "inputs:").skip(1) {
-                if !line.starts_with("  ") {
-                    break;
-                }
-                if line.starts_with("  ") && !line.starts_with("   ") {
-                    current = line.trim().trim_end_matches(':');
-                }
-                if line.trim() == "required: true" {
-                    let value = match current {
-                        "expected-commit" => "a".repeat(40),
-                        _ => "value".to_owned(),
-                    };
-                    with.push_str(&format!("      {current}: {value}\n"));
-                }
-            }
-            let with = if with.is_empty() {
-                with
-            } else {
-                format!("    with:\n{with}")
-            };
-            let source = format!(
-                "package: {{name: a, version: 1, epoch: 0}}\nsubpackages:\n- name: b\n  pipeline:\n  - uses: {name}\n{with}"
-            );
-            let configuration = parse(&source, "test.yaml").expect("valid");
-            let options = CompileOptions::new("x86_64".parse().expect("known"));
-            let compiled = compile(&configuration, &options, &PipelineDirectories::default());
-            let compiled = compiled.map_err(|error| error.render()).expect("compiles");
-            assert_eq!(compiled.warnings, Vec::<String>::new(), "{name}");
-        }
-    }
-
-    #[test]
     fn directories_come_before_the_built_in() {
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::write(directory.path().join("strip.yaml"), "runs: own").expect("written");
