@@ -203,6 +203,9 @@ impl Scope {
 
     /// Replaces variables inside the values, until none is left.
     pub(crate) fn settle(&mut self) -> Result<(), SubstitutionError> {
+        if let Some(name) = self.circle() {
+            return Err(SubstitutionError::Circular { name });
+        }
         for _ in 0..ROUNDS {
             let open = self.open();
             if open.is_empty() {
@@ -219,12 +222,61 @@ impl Scope {
         }
     }
 
+    /// Finds a variable that is defined by itself, before its value grows.
+    fn circle(&self) -> Option<String> {
+        let open = self.open();
+        let mut waiting: HashMap<&str, Vec<&str>> = HashMap::new();
+        let mut needed_by: HashMap<&str, Vec<&str>> = HashMap::new();
+        for name in &open {
+            let value = self.get(name).unwrap_or_default();
+            let needs: Vec<_> = names(value).filter(|needed| open.contains(*needed)).collect();
+            for needed in &needs {
+                needed_by.entry(needed).or_default().push(name);
+            }
+            waiting.insert(name, needs);
+        }
+        // What needs nothing that waits is settled, and then what needed that alone.
+        let mut counts: HashMap<&str, usize> =
+            waiting.iter().map(|(name, needs)| (*name, needs.len())).collect();
+        let mut settled: Vec<&str> = counts
+            .iter()
+            .filter(|(_, count)| **count == 0)
+            .map(|(name, _)| *name)
+            .collect();
+        while let Some(name) = settled.pop() {
+            waiting.remove(name);
+            for dependent in needed_by.get(name).into_iter().flatten() {
+                let count = counts.entry(dependent).or_default();
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    settled.push(dependent);
+                }
+            }
+        }
+        // Each one left needs another one left, so that the way from any of them ends in a circle.
+        let mut name = *waiting.keys().min()?;
+        let mut seen = BTreeSet::new();
+        while seen.insert(name) {
+            name = waiting
+                .get(name)?
+                .iter()
+                .find(|needed| waiting.contains_key(**needed))?;
+        }
+        Some(name.to_owned())
+    }
+
     /// The names of the values that have variables in them, in order.
     fn open(&self) -> BTreeSet<String> {
         let names = self.layers().flat_map(|scope| &scope.open);
         let is_open = |name: &&String| self.get(name).is_some_and(|value| value.contains("${{"));
         names.filter(is_open).cloned().collect()
     }
+}
+
+/// The names of the variables in a text, those left out that cannot be read.
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices("${{")
+        .filter_map(|(at, _)| Some(name(&text[at..]).ok()?.0))
 }
 
 /// Reads the name at the start of a text that begins with `${{`; returns what follows `}}`.
@@ -325,10 +377,14 @@ mod tests {
         settled.settle().expect("settles");
         assert_eq!(settled.get("vars.a"), Some("[b]"));
         let mut circle = scope();
-        circle.set("vars.b", "${{vars.a}}");
-        assert!(circle.settle().is_err());
+        circle.set("vars.b", "${{vars.a}} ${{vars.empty}}");
+        circle.set("vars.0", "${{vars.b}}");
+        let name = "vars.a".to_owned();
         let mut growing = scope();
         growing.set("vars.b", "${{vars.b}}${{vars.b}}");
-        assert!(growing.settle().is_err());
+        let twice = "vars.b".to_owned();
+        for (mut scope, name) in [(circle, name), (growing, twice)] {
+            assert_eq!(scope.settle(), Err(SubstitutionError::Circular { name }));
+        }
     }
 }
