@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apk_types::Arch;
-use spanned_yaml::{Diagnostic, Span};
+use spanned_yaml::{Diagnostic, Span, nearest};
 
 use crate::compiled::{Compiled, Subpackage, Test};
 use crate::condition::evaluate;
@@ -131,6 +131,9 @@ const ENVIRONMENT: [(&str, &str); 7] = [
     ("COMPOSER_CACHE_DIR", "/var/cache/melange/composer"),
     ("npm_config_cache", "/var/cache/melange/npm"),
 ];
+
+/// How many names are suggested where none is like the one written.
+const SUGGESTED: usize = 20;
 
 /// How many subpackages a configuration may have.
 const SUBPACKAGES: usize = 10_000;
@@ -270,6 +273,9 @@ impl<'a> Compiler<'a> {
             let data = &self.configuration.data;
             let Some(range) = data.iter().rfind(|range| range.name == subpackage.range) else {
                 faults.extend(self.unknown_range(subpackage));
+                if faults.is_full() {
+                    break;
+                }
                 continue;
             };
             let mut scope = Scope::inside(scope);
@@ -295,11 +301,14 @@ impl<'a> Compiler<'a> {
         let diagnostic = Diagnostic::new(message)
             .at(subpackage.range_span)
             .label("no list of this name under `data`");
-        let data = &self.configuration.data;
-        let names: Vec<_> = data.iter().map(|range| format!("`{}`", range.name)).collect();
-        let diagnostic = match names.is_empty() {
-            true => diagnostic,
-            false => diagnostic.help(format!("defined are {}", names.join(", "))),
+        let names = self.configuration.data.iter().map(|range| range.name.as_str());
+        let diagnostic = match nearest(range, names.clone()) {
+            Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+            None if names.len() == 0 => diagnostic,
+            None => {
+                let some: Vec<_> = names.take(SUGGESTED).map(|name| format!("`{name}`")).collect();
+                diagnostic.help(format!("defined are {}", some.join(", ")))
+            }
         };
         ConfigError::new(self.text(), diagnostic)
     }

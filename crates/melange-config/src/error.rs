@@ -125,6 +125,11 @@ impl Collected {
         }
     }
 
+    /// Tells whether no more faults are kept, so that the rest need not be looked at.
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.len() >= COLLECTED
+    }
+
     /// Returns the whole if no part had a fault.
     pub(crate) fn end<T>(self, whole: T) -> Result<T, ConfigError> {
         match self.0.is_empty() {

@@ -15,6 +15,9 @@ pub(crate) const LONGEST: usize = 16 << 20;
 /// How many bytes of text one compilation may make out of variables, all in all.
 const BUDGET: usize = 256 << 20;
 
+/// How many names one compilation may compare with misspelt ones.
+const COMPARISONS: usize = 1 << 21;
+
 /// What a value takes beside its text.
 const VALUE_OVERHEAD: usize = 64;
 
@@ -70,7 +73,13 @@ pub(crate) struct Scope {
     /// The names of values with variables in them.
     open: BTreeSet<String>,
     outer: Option<Rc<Scope>>,
-    spent: Rc<Cell<usize>>,
+    spent: Rc<Spent>,
+}
+
+#[derive(Debug, Default)]
+struct Spent {
+    text: Cell<usize>,
+    comparisons: Cell<usize>,
 }
 
 impl Scope {
@@ -94,14 +103,14 @@ impl Scope {
 
     /// Counts text that is made; false once it is too much.
     fn spend(&self, bytes: usize) -> bool {
-        let spent = self.spent.get().saturating_add(bytes);
-        self.spent.set(spent);
+        let spent = self.spent.text.get().saturating_add(bytes);
+        self.spent.text.set(spent);
         spent <= BUDGET
     }
 
     /// Tells whether more text was made than is reasonable, and variables were left as they are.
     pub(crate) fn is_exhausted(&self) -> bool {
-        self.spent.get() > BUDGET
+        self.spent.text.get() > BUDGET
     }
 
     /// The scope and those around it, the innermost first.
@@ -122,8 +131,9 @@ impl Scope {
 
     /// As [`Scope::replace`] in a condition: outside of quotes a plain value is put in quotes.
     pub(crate) fn replace_in_condition(&self, text: &str) -> String {
+        let mut quotes = Quotes::default();
         self.replace_with(text, |before, value| {
-            if in_quotes(before) || !value.chars().all(|c| is_word(c) || c == ' ') {
+            if quotes.are_open(before) || !value.chars().all(|c| is_word(c) || c == ' ') {
                 value.to_owned()
             } else {
                 quote(value)
@@ -131,7 +141,7 @@ impl Scope {
         })
     }
 
-    fn replace_with(&self, text: &str, put: impl Fn(&str, &str) -> String) -> String {
+    fn replace_with(&self, text: &str, mut put: impl FnMut(&str, &str) -> String) -> String {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(at) = rest.find("${{") {
@@ -188,13 +198,13 @@ impl Scope {
     }
 
     fn undefined(&self, name: &str) -> SubstitutionError {
-        let nearest = spanned_yaml::nearest(
-            name,
-            self.layers()
-                .flat_map(|scope| scope.values.keys())
-                .map(String::as_str),
-        )
-        .map(str::to_owned);
+        let known = || self.layers().flat_map(|scope| scope.values.keys());
+        let compared = self.spent.comparisons.get().saturating_add(known().count());
+        self.spent.comparisons.set(compared);
+        let nearest = match compared <= COMPARISONS {
+            true => spanned_yaml::nearest(name, known().map(String::as_str)).map(str::to_owned),
+            false => None,
+        };
         SubstitutionError::Undefined {
             name: name.to_owned(),
             nearest,
@@ -203,11 +213,11 @@ impl Scope {
 
     /// Replaces variables inside the values, until none is left.
     pub(crate) fn settle(&mut self) -> Result<(), SubstitutionError> {
-        if let Some(name) = self.circle() {
+        let mut open = self.open();
+        if let Some(name) = self.circle(&open) {
             return Err(SubstitutionError::Circular { name });
         }
         for _ in 0..ROUNDS {
-            let open = self.open();
             if open.is_empty() {
                 return Ok(());
             }
@@ -215,19 +225,19 @@ impl Scope {
                 let value = self.substitute(self.get(&name).unwrap_or_default())?;
                 self.set(name, value);
             }
+            open = self.open();
         }
-        match self.open().into_iter().next() {
+        match open.into_iter().next() {
             Some(name) => Err(SubstitutionError::Circular { name }),
             None => Ok(()),
         }
     }
 
     /// Finds a variable that is defined by itself, before its value grows.
-    fn circle(&self) -> Option<String> {
-        let open = self.open();
+    fn circle(&self, open: &BTreeSet<String>) -> Option<String> {
         let mut waiting: HashMap<&str, Vec<&str>> = HashMap::new();
         let mut needed_by: HashMap<&str, Vec<&str>> = HashMap::new();
-        for name in &open {
+        for name in open {
             let value = self.get(name).unwrap_or_default();
             let needs: Vec<_> = names(value).filter(|needed| open.contains(*needed)).collect();
             for needed in &needs {
@@ -309,21 +319,29 @@ fn quote(value: &str) -> String {
     out
 }
 
-/// Tells whether a condition that is cut off here is cut inside quotes.
-fn in_quotes(text: &str) -> bool {
-    let mut open = None;
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match (open, c) {
-            (Some(_), '\\') => {
-                chars.next();
+/// Follows the quotes of a condition that is being put together.
+#[derive(Default)]
+struct Quotes {
+    open: Option<char>,
+    escaped: bool,
+    seen: usize,
+}
+
+impl Quotes {
+    /// Tells whether the condition is inside quotes at its end; it may only have grown since the last question.
+    fn are_open(&mut self, condition: &str) -> bool {
+        for c in condition[self.seen..].chars() {
+            match (self.open, c) {
+                _ if self.escaped => self.escaped = false,
+                (Some(_), '\\') => self.escaped = true,
+                (Some(quote), c) if c == quote => self.open = None,
+                (None, '\'' | '"') => self.open = Some(c),
+                _ => {}
             }
-            (Some(quote), c) if c == quote => open = None,
-            (None, '\'' | '"') => open = Some(c),
-            _ => {}
         }
+        self.seen = condition.len();
+        self.open.is_some()
     }
-    open.is_some()
 }
 
 #[cfg(test)]
@@ -379,11 +397,10 @@ mod tests {
         let mut circle = scope();
         circle.set("vars.b", "${{vars.a}} ${{vars.empty}}");
         circle.set("vars.0", "${{vars.b}}");
-        let name = "vars.a".to_owned();
         let mut growing = scope();
         growing.set("vars.b", "${{vars.b}}${{vars.b}}");
-        let twice = "vars.b".to_owned();
-        for (mut scope, name) in [(circle, name), (growing, twice)] {
+        for mut scope in [circle, growing] {
+            let name = "vars.b".to_owned();
             assert_eq!(scope.settle(), Err(SubstitutionError::Circular { name }));
         }
     }

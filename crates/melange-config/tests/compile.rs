@@ -316,8 +316,22 @@ fn misspelt_words_are_told_from_those_that_exist() {
             "its inputs are `to`, `who`",
         ),
         (
+            "subpackages: [{name: x, range: lisst}]\ndata: [{name: list}]",
+            "did you mean `list`?",
+        ),
+        (
             "subpackages: [{name: x, range: b}]\ndata: [{name: a}]",
             "defined are `a`",
+        ),
+        ("pipeline: [{rns: x}]", "did you mean `runs`?"),
+        ("test: {pipelines: []}", "did you mean `pipeline`?"),
+        (
+            "pipeline: [{runs: '${{vars.flavor}}'}]\nvars: {flavour: x}",
+            "did you mean `vars.flavour`?",
+        ),
+        (
+            "pipeline: [{if: \"${{opions.x.enabled}} == 'a'\", runs: x}]\noptions: {x: {}}",
+            "did you mean `options.x.enabled`?",
         ),
         ("update: {zzz: 1}", "its keys are `enabled`, `manual`"),
     ];

@@ -117,3 +117,33 @@ fn thousands_of_faults_are_told_in_few_lines() {
     let body = format!("pipeline:\n{}", "- runs: '${{vars.x}}'\n".repeat(20_000));
     assert!(fault(&body).contains("more faults are not shown"));
 }
+
+#[test]
+fn faults_by_the_thousand_among_names_by_the_thousand_end() {
+    let names: String = (0..100_000)
+        .map(|n| format!("  somewhat-long-name-{n}: x\n"))
+        .collect();
+    let steps = "- runs: '${{vars.somewhat-lang-name}}'\n".repeat(20_000);
+    let drawn = fault(&format!("vars:\n{names}pipeline:\n{steps}"));
+    assert!(
+        drawn.contains("variable `vars.somewhat-lang-name` is not defined"),
+        "{drawn}"
+    );
+    let ranges: String = (0..20_000).map(|n| format!("- name: list-{n}\n")).collect();
+    let subpackages = "- {name: x, range: other}\n".repeat(20_000);
+    let drawn = fault(&format!("data:\n{ranges}subpackages:\n{subpackages}"));
+    assert!(
+        drawn.contains("range `other` of subpackage `x` is not defined"),
+        "{drawn}"
+    );
+}
+
+#[test]
+fn long_conditions_are_read_once() {
+    let condition = "${{vars.a}} == 'b' && ".repeat(50_000);
+    let source =
+        format!("{HEAD}vars: {{a: b}}\npipeline:\n- if: \"{condition}'a' == 'a'\"\n  runs: 'true'\n");
+    let options = CompileOptions::new("x86_64".parse().expect("known"));
+    let compiled = parse(&source, "a.yaml").and_then(|written| compile(&written, &options, &BTreeMap::new()));
+    assert!(compiled.expect("compiles").pipeline[0].enabled);
+}

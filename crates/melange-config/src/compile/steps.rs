@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use spanned_yaml::{Diagnostic, Span, nearest};
 
-use super::PipelineSource;
 use super::variables::diagnostic;
+use super::{PipelineSource, SUGGESTED};
 use crate::compiled::Step;
 use crate::condition::evaluate;
 use crate::error::{Collected, ConfigError};
@@ -28,6 +28,8 @@ pub(super) struct Steps<'a> {
     text: &'a Arc<SourceText>,
     source: &'a dyn PipelineSource,
     files: HashMap<String, Arc<PipelineFile>>,
+    /// The names there are, once one was not found.
+    names: Option<Vec<String>>,
     pub(super) warnings: Vec<String>,
     /// How many steps there are so far.
     count: usize,
@@ -93,6 +95,7 @@ impl<'a> Steps<'a> {
             text,
             source,
             files: HashMap::new(),
+            names: None,
             warnings: Vec::new(),
             count: 0,
         }
@@ -116,6 +119,9 @@ impl<'a> Steps<'a> {
         let mut needs = Vec::new();
         let mut faults = Collected::default();
         for written in pipeline {
+            if faults.is_full() {
+                break;
+            }
             let Some(mut step) = faults.keep(self.step(written, context)) else {
                 continue;
             };
@@ -153,6 +159,9 @@ impl<'a> Steps<'a> {
         let file = self.file(&written.uses, written.uses_span, context)?;
         let mut faults = Collected::default();
         for argument in &written.with {
+            if faults.is_full() {
+                break;
+            }
             if !file.pipeline.inputs.contains_key(&argument.name) {
                 faults.extend(context.fault(unknown_input(argument, &written.uses, &file.pipeline)));
             }
@@ -272,7 +281,7 @@ impl<'a> Steps<'a> {
             .find(name)
             .map_err(|error| fault(format!("cannot read pipeline `{name}`: {error}"), "used here"))?;
         let Some(found) = found else {
-            let names = self.source.names();
+            let names = self.names.get_or_insert_with(|| self.source.names());
             let diagnostic = Diagnostic::new(format!("there is no pipeline `{name}`")).at(span);
             return Err(
                 context.fault(match nearest(name, names.iter().map(String::as_str)) {
@@ -330,7 +339,10 @@ fn unknown_input(argument: &written::Argument, uses: &str, file: &Pipeline) -> D
     match nearest(name, inputs.iter().copied()) {
         Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
         None if inputs.is_empty() => diagnostic.help("it takes no inputs"),
-        None => diagnostic.help(format!("its inputs are `{}`", inputs.join("`, `"))),
+        None => {
+            let some = inputs.iter().take(SUGGESTED).copied().collect::<Vec<_>>();
+            diagnostic.help(format!("its inputs are `{}`", some.join("`, `")))
+        }
     }
 }
 
