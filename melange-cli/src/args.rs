@@ -34,8 +34,11 @@ pub(crate) enum Command {
     #[command(after_help = BUILD_EXAMPLES)]
     Build(Box<Build>),
     /// Shows a configuration with everything replaced and resolved, as JSON
-    #[command(after_help = "Example:\n  melange compile --arch x86_64 hello.yaml")]
+    #[command(after_help = crate::compilation::EXAMPLES)]
     Compile(Box<Compile>),
+    /// Prints the JSON schema of build configurations
+    #[command(after_help = crate::schema::EXAMPLES)]
+    Schema,
     /// Brings a configuration to a new version
     #[command(after_help = crate::bump::EXAMPLES)]
     Bump(crate::bump::Bump),
@@ -213,6 +216,9 @@ pub(crate) struct Compile {
     /// What would run the steps
     #[arg(long)]
     pub(crate) runner: Option<String>,
+    /// Prints what is wrong as JSON too, one fault a line
+    #[arg(long)]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) build_only: BuildOnly,
 }

@@ -7,15 +7,22 @@ use apk_types::Arch;
 use cli_support::Steps;
 use melange_config::types::StringMap;
 use melange_config::{
-    CompileOptions, Compiled, Configuration, Libc, compile, parse, parse_environment_file, parse_vars,
+    CompileOptions, Compiled, Configuration, Libc, Rule, compile, parse, parse_environment_file, parse_vars,
 };
 use melange_pipeline::PipelineDirectories;
 
 use crate::args::{Compilation, Compile};
-use crate::failure::{Failure, Outcome, print};
+use crate::failure::{Failure, Outcome, json, print};
 
 /// The names that a configuration has where none is given.
 const USUAL_NAMES: [&str; 4] = [".melange.yaml", ".melange.yml", "melange.yaml", "melange.yml"];
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  melange compile --arch x86_64 hello.yaml
+  melange compile --arch aarch64 --json hello.yaml | jq -r .message    # what is wrong
+
+Exit status: 0 compiled, 1 a file cannot be read, 2 the command line or the configuration is wrong.";
 
 pub(crate) fn command(arguments: &Compile, steps: &Steps) -> Outcome {
     let path = configuration_path(arguments.config.as_deref())?;
@@ -23,15 +30,26 @@ pub(crate) fn command(arguments: &Compile, steps: &Steps) -> Outcome {
         .arch
         .parse()
         .map_err(|error| Failure::usage(format!("--arch: {error}")))?;
-    let configuration = read(&path)?;
-    let compiled = compiled(
-        &configuration,
-        &path,
-        arch,
-        Libc::Gnu,
-        &arguments.compilation,
-        &[],
-    )?;
+    let compiled = read(&path).and_then(|configuration| {
+        compiled(
+            &configuration,
+            &path,
+            arch,
+            Libc::Gnu,
+            &arguments.compilation,
+            &[],
+        )
+    });
+    let compiled = match compiled {
+        Err(failure) if arguments.json && !failure.faults.is_empty() => {
+            let lines = failure
+                .faults
+                .iter()
+                .map(|fault| format!("{}\n", json(fault, Rule::Invalid)));
+            return print(&lines.collect::<String>()).and(Err(failure));
+        }
+        compiled => compiled?,
+    };
     for warning in &compiled.warnings {
         steps.warn(warning);
     }

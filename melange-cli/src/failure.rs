@@ -4,7 +4,7 @@ use std::error::Error;
 
 use cli_support::{EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, chain};
 use melange::BuildError;
-use melange_config::ConfigError;
+use melange_config::{ConfigError, Fault, Rule};
 
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
@@ -13,6 +13,8 @@ pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 pub(crate) struct Failure {
     pub(crate) text: String,
     pub(crate) status: u8,
+    /// What is wrong with a configuration, one by one.
+    pub(crate) faults: Vec<Fault>,
 }
 
 impl Failure {
@@ -21,6 +23,7 @@ impl Failure {
         Self {
             text: text.into(),
             status: EXIT_USAGE,
+            faults: Vec::new(),
         }
     }
 
@@ -29,6 +32,7 @@ impl Failure {
         Self {
             text: text.into(),
             status: EXIT_FAILED,
+            faults: Vec::new(),
         }
     }
 
@@ -42,13 +46,17 @@ impl Failure {
         Self {
             text: "interrupted".to_owned(),
             status: EXIT_INTERRUPTED,
+            faults: Vec::new(),
         }
     }
 }
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self::usage(error.render())
+        Self {
+            faults: error.faults().to_vec(),
+            ..Self::usage(error.render())
+        }
     }
 }
 
@@ -66,4 +74,23 @@ impl From<BuildError> for Failure {
 /// Prints a result.
 pub(crate) fn print(text: &str) -> Outcome {
     cli_support::print(text).map_err(|error| Failure::work(error.to_string()))
+}
+
+/// A fault as a program reads it.
+pub(crate) fn json(fault: &Fault, rule: Rule) -> serde_json::Value {
+    let diagnostic = &fault.diagnostic;
+    let span = diagnostic.span.unwrap_or_default();
+    serde_json::json!({
+        "rule": rule.name(),
+        "severity": diagnostic.severity.name(),
+        "message": diagnostic.message,
+        "path": fault.text.path,
+        "line": span.line,
+        "column": span.column,
+        "start": span.start,
+        "end": span.end,
+        "label": diagnostic.label,
+        "help": diagnostic.help,
+        "used_at": fault.used_at.as_ref().map(ToString::to_string),
+    })
 }

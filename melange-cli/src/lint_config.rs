@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use melange_config::{Finding, Rule, lint};
+use melange_config::{Rule, lint};
 use melange_pipeline::PipelineDirectories;
 use spanned_yaml::Severity;
 
-use crate::failure::{Failure, Outcome, print};
+use crate::failure::{Failure, Outcome, json, print};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -50,7 +50,7 @@ pub(crate) fn lint_config(arguments: &LintConfig) -> Outcome {
                 Severity::Warning => warnings += 1,
             }
             print(&match arguments.json {
-                true => format!("{}\n", json(&finding)),
+                true => format!("{}\n", json(&finding.fault, finding.rule)),
                 false => format!("{}  = rule {}\n\n", finding.fault.render(), finding.rule.name()),
             })?;
         }
@@ -62,22 +62,4 @@ pub(crate) fn lint_config(arguments: &LintConfig) -> Outcome {
         (0, _) => Err(Failure::work(text)),
         _ => Err(Failure::usage(text)),
     }
-}
-
-fn json(finding: &Finding) -> serde_json::Value {
-    let diagnostic = &finding.fault.diagnostic;
-    let span = diagnostic.span.unwrap_or_default();
-    serde_json::json!({
-        "rule": finding.rule.name(),
-        "severity": diagnostic.severity.name(),
-        "message": diagnostic.message,
-        "path": finding.fault.text.path,
-        "line": span.line,
-        "column": span.column,
-        "start": span.start,
-        "end": span.end,
-        "label": diagnostic.label,
-        "help": diagnostic.help,
-        "used_at": finding.fault.used_at.as_ref().map(ToString::to_string),
-    })
 }

@@ -12,13 +12,14 @@ mod index;
 mod keygen;
 mod lint_config;
 mod query;
+mod schema;
 mod sign;
 mod test;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser};
-use cli_support::{EXIT_DONE, EXIT_USAGE, Steps, Verbosity};
+use cli_support::{EXIT_DONE, Steps, Verbosity};
 
 use crate::args::{Cli, Command};
 use crate::failure::{Failure, Outcome};
@@ -46,10 +47,8 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Outcome {
     let verbosity = match cli.quiet {
         true => Verbosity::Quiet,
-        false => Verbosity::from_log_level(&cli.log_level).map_err(|text| Failure {
-            text: format!("--log-level: {text}"),
-            status: EXIT_USAGE,
-        })?,
+        false => Verbosity::from_log_level(&cli.log_level)
+            .map_err(|text| Failure::usage(format!("--log-level: {text}")))?,
     };
     let steps = Steps::new(verbosity);
     match cli.command {
@@ -58,6 +57,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Bump(arguments) => bump::bump(&arguments, &steps),
         Command::Query(arguments) => query::query(&arguments),
         Command::PackageVersion(arguments) => query::package_version(&arguments),
+        Command::Schema => schema::schema(),
         Command::LintConfig(arguments) => lint_config::lint_config(&arguments),
         Command::Test(arguments) => test::test(&arguments, &steps),
         Command::Doctor(arguments) => doctor::doctor(&arguments),

@@ -13,7 +13,7 @@ use crate::tools::{At as _, is_root, printed, run};
 use crate::{Outcome, repository, root};
 
 /// What a page takes for granted, as commands that come before its own.
-const BEFORE: [(&str, &str); 5] = [
+const BEFORE: [(&str, &str); 6] = [
     ("docs/cache.md", "apko show-packages web.yaml"),
     (
         "docs/indexes.md",
@@ -21,6 +21,7 @@ const BEFORE: [(&str, &str); 5] = [
     ),
     ("docs/apko/architectures.md", "mkdir out"),
     ("docs/apko/lock.md", "apko lock --output old.lock.json web.yaml"),
+    ("docs/melange/variables.md", "mv block-0.yaml hello.yaml"),
     (
         "docs/apko/outputs.md",
         "mkdir out out-1.0 out-1.1\n\
@@ -42,7 +43,7 @@ entrypoint:
 archs: [x86_64]
 ";
 
-/// Runs the `console` blocks of each page, and has `apko show-config` read the `yaml` blocks.
+/// Runs the `console` blocks of each page, and has `apko show-config` or `melange compile` read the `yaml` blocks.
 pub(crate) fn check(world: &World) -> Outcome<Verdict> {
     if !is_root() {
         return Ok(Verdict::Skipped(
@@ -64,8 +65,13 @@ pub(crate) fn check(world: &World) -> Outcome<Verdict> {
         for (number, block) in blocks(&text, "yaml").enumerate() {
             let path = directory.join(format!("block-{number}.yaml"));
             fs::write(&path, block).at(&path)?;
-            let mut shown = Command::new(world.apko_binary());
-            printed(shown.arg("show-config").arg(&path)).map_err(|error| format!("{name}: {error}"))?;
+            let (program, arguments): (_, &[&str]) = match name.starts_with("docs/melange/") {
+                true => (world.melange_binary(), &["compile", "--arch", "x86_64"]),
+                false => (world.apko_binary(), &["show-config"]),
+            };
+            let mut read = Command::new(program);
+            read.args(arguments);
+            printed(read.arg(&path)).map_err(|error| format!("{name}: {error}"))?;
         }
         if NOT_HERE.iter().any(|(page, _)| *page == name) {
             continue;

@@ -116,6 +116,10 @@ impl World {
         &self.binaries.apko
     }
 
+    pub(crate) fn melange_binary(&self) -> &Path {
+        &self.binaries.melange
+    }
+
     /// A cache of the checks' own: what users have in theirs shall change nothing.
     fn cache(&self) -> PathBuf {
         self.directory.path().join("cache")

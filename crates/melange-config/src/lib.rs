@@ -70,3 +70,6 @@ pub use query::{QueryError, query, query_json};
 pub use source::{Location, SourceText};
 pub use validate::FILE_CAPABILITIES;
 pub use written::{Configuration, parse, parse_vars};
+
+/// The JSON schema of configurations, for editors.
+pub const SCHEMA: &str = include_str!("../schema/melange.schema.json");

@@ -29,6 +29,10 @@ pub(crate) fn written(configuration: &Configuration) -> Vec<Diagnostic> {
     }
     pipelines(&configuration.pipeline, &mut faults);
     for subpackage in &configuration.subpackages {
+        if subpackage.package.name.is_empty() {
+            let fault = Diagnostic::new("a subpackage has no name").at(subpackage.span);
+            faults.push(fault.help("add `name`"));
+        }
         pipelines(&subpackage.pipeline, &mut faults);
     }
     faults

@@ -2,36 +2,11 @@
 
 use std::error::Error;
 use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use melange_config::{BumpRequest, Fetch, bump, parse};
 use spanned_yaml::{Document, Node, NodePath, Value};
 
-/// Unpacks the configurations; nothing where they are missing.
-fn corpus() -> Option<(tempfile::TempDir, Vec<PathBuf>)> {
-    let archive =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/conformance/compile/corpus.tar.zst");
-    let directory = tempfile::tempdir().expect("a directory");
-    let unpacked = archive.exists()
-        && Command::new("tar")
-            .args(["--zstd", "-xf"])
-            .arg(&archive)
-            .arg("-C")
-            .arg(directory.path())
-            .status()
-            .is_ok_and(|status| status.success());
-    if !unpacked {
-        eprintln!("skipped: the conformance set is not beside the project, or tar cannot unpack it");
-        return None;
-    }
-    let entries = std::fs::read_dir(directory.path()).expect("readable");
-    let mut files: Vec<_> = entries.map(|entry| entry.expect("readable").path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
-    files.sort_unstable();
-    assert!(files.len() > 2000, "{} configurations", files.len());
-    Some((directory, files))
-}
+mod common;
 
 /// The paths of all scalars, but those that come in by `<<` or an alias.
 fn scalars(node: &Node, path: &NodePath, out: &mut Vec<(NodePath, Node)>) {
@@ -67,7 +42,7 @@ fn changed(old: &str, new: &str) -> usize {
 
 #[test]
 fn configurations_are_kept_and_one_changed_value_changes_its_lines_alone() {
-    let Some((_directory, files)) = corpus() else {
+    let Some((_directory, files)) = common::corpus() else {
         return;
     };
     let (mut edits, mut refused) = (0, 0);
@@ -128,7 +103,7 @@ impl Fetch for Zeros {
 
 #[test]
 fn bumping_changes_the_lines_of_version_epoch_checksums_and_commits_alone() {
-    let Some((_directory, files)) = corpus() else {
+    let Some((_directory, files)) = common::corpus() else {
         return;
     };
     let request = BumpRequest {
