@@ -1,16 +1,18 @@
 //! From the configuration as written to the compiled one.
 
+mod pipelines;
 mod replace;
 mod steps;
 mod variables;
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use apk_types::Arch;
+use regex::Regex;
 use spanned_yaml::{Diagnostic, Span, nearest};
 
 use crate::compiled::{Compiled, Subpackage, Test};
@@ -21,45 +23,9 @@ use crate::substitute::{Scope, SubstitutionError};
 use crate::types::{Environment, Group, Resources, StringMap, User};
 use crate::validate;
 use crate::written::{self, Configuration};
+pub use pipelines::{PipelineCache, PipelineSource, PipelineText};
 use replace::Replace as _;
 use steps::Steps;
-
-/// Where named pipelines come from.
-pub trait PipelineSource {
-    /// Finds the YAML text of a pipeline by its name, such as `autoconf/make`.
-    ///
-    /// # Errors
-    /// When the pipeline is there and cannot be read; `Ok(None)` when there is none of that name.
-    fn find(&self, name: &str) -> std::io::Result<Option<PipelineText<'_>>>;
-
-    /// The names that could have been meant where one is not found; none if they cannot be told.
-    fn names(&self) -> Vec<String> {
-        Vec::new()
-    }
-}
-
-/// The text of a named pipeline.
-#[derive(Clone, Debug)]
-pub struct PipelineText<'a> {
-    /// Where it was found, for messages.
-    pub path: Cow<'a, str>,
-    /// The YAML.
-    pub text: Cow<'a, str>,
-}
-
-/// A map from names to texts is a source.
-impl PipelineSource for BTreeMap<String, String> {
-    fn find(&self, name: &str) -> std::io::Result<Option<PipelineText<'_>>> {
-        Ok(self.get(name).map(|text| PipelineText {
-            path: Cow::Owned(format!("{name}.yaml")),
-            text: Cow::Borrowed(text),
-        }))
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.keys().cloned().collect()
-    }
-}
 
 /// The C library packages are built against.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -154,6 +120,18 @@ pub fn compile(
     options: &CompileOptions,
     pipelines: &dyn PipelineSource,
 ) -> Result<Compiled, ConfigError> {
+    compile_with(configuration, options, &PipelineCache::new(pipelines))
+}
+
+/// As [`compile`], with pipelines that may have been read for other configurations already.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_with(
+    configuration: &Configuration,
+    options: &CompileOptions,
+    pipelines: &PipelineCache<'_>,
+) -> Result<Compiled, ConfigError> {
     let mut compiler = Compiler::new(configuration, options);
     let draft = compiler.draft()?;
     compiler.resolve(draft, pipelines)
@@ -188,6 +166,8 @@ struct Compiler<'a> {
     configuration: &'a Configuration,
     options: &'a CompileOptions,
     vars: StringMap,
+    /// The regular expressions of transforms.
+    patterns: RefCell<HashMap<&'a str, Regex>>,
 }
 
 impl<'a> Compiler<'a> {
@@ -198,6 +178,7 @@ impl<'a> Compiler<'a> {
             configuration,
             options,
             vars,
+            patterns: RefCell::default(),
         }
     }
 
@@ -402,7 +383,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// Resolves the steps and merges what they need.
-    fn resolve(&self, draft: Draft, pipelines: &dyn PipelineSource) -> Result<Compiled, ConfigError> {
+    fn resolve(&self, draft: Draft, pipelines: &PipelineCache<'_>) -> Result<Compiled, ConfigError> {
         let Draft { mut compiled, .. } = draft;
         compiled.vars.clone_from(&self.vars);
         let scope = Rc::new(self.build_scope(&compiled.package, &draft.subpackages)?);

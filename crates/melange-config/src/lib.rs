@@ -60,7 +60,7 @@ mod validate;
 pub mod written;
 
 pub use bump::{BumpError, BumpRequest, Bumped, Change, Fetch, bump};
-pub use compile::{CompileOptions, Libc, PipelineSource, PipelineText, compile};
+pub use compile::{CompileOptions, Libc, PipelineCache, PipelineSource, PipelineText, compile, compile_with};
 pub use compiled::{Compiled, Step, Subpackage, Test};
 pub use condition::{ConditionError, evaluate};
 pub use dotenv::{EnvironmentFileError, parse_environment_file};

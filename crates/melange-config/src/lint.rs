@@ -6,7 +6,7 @@ use std::sync::Arc;
 use apk_types::Arch;
 use spanned_yaml::{Diagnostic, Node, Resolved, Span, Style, Value};
 
-use crate::compile::{CompileOptions, PipelineSource, compile};
+use crate::compile::{CompileOptions, PipelineCache, PipelineSource, compile_with};
 use crate::compiled::{Compiled, Step};
 use crate::error::{ConfigError, Fault};
 use crate::source::SourceText;
@@ -113,8 +113,9 @@ pub fn lint(source: &str, path: &str, pipelines: &dyn PipelineSource) -> Vec<Fin
     linter.checksums();
     linter.version();
     linter.repeated(&tree);
+    let pipelines = PipelineCache::new(pipelines);
     let compiled: Result<Vec<_>, _> = variants(&configuration)
-        .map(|options| compile(&configuration, &options, pipelines))
+        .map(|options| compile_with(&configuration, &options, &pipelines))
         .collect();
     match compiled {
         Ok(compiled) => linter.conditions(&compiled),

@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use spanned_yaml::{Diagnostic, Span, nearest};
 
+use super::SUGGESTED;
+use super::pipelines::{Missing, PipelineCache};
 use super::variables::diagnostic;
-use super::{PipelineSource, SUGGESTED};
 use crate::compiled::Step;
 use crate::condition::evaluate;
 use crate::error::{Collected, ConfigError};
 use crate::source::{Location, SourceText};
 use crate::substitute::{Scope, SubstitutionError};
 use crate::types::StringMap;
-use crate::written::{self, Pipeline, PipelineFile, parse_pipeline};
+use crate::written::{self, Pipeline, PipelineFile};
 
 /// How deep pipelines may use one another.
 const DEPTH: usize = 32;
@@ -26,10 +27,8 @@ type Result<T> = std::result::Result<T, ConfigError>;
 
 pub(super) struct Steps<'a> {
     text: &'a Arc<SourceText>,
-    source: &'a dyn PipelineSource,
+    pipelines: &'a PipelineCache<'a>,
     files: HashMap<String, Arc<PipelineFile>>,
-    /// The names there are, once one was not found.
-    names: Option<Vec<String>>,
     pub(super) warnings: Vec<String>,
     /// How many steps there are so far.
     count: usize,
@@ -90,12 +89,11 @@ impl Place<'_> {
 }
 
 impl<'a> Steps<'a> {
-    pub(super) fn new(text: &'a Arc<SourceText>, source: &'a dyn PipelineSource) -> Self {
+    pub(super) fn new(text: &'a Arc<SourceText>, pipelines: &'a PipelineCache<'a>) -> Self {
         Self {
             text,
-            source,
+            pipelines,
             files: HashMap::new(),
-            names: None,
             warnings: Vec::new(),
             count: 0,
         }
@@ -276,24 +274,22 @@ impl<'a> Steps<'a> {
             let message = format!("`{name}` is not the name of a pipeline");
             return Err(fault(message, "a name, not a path"));
         }
-        let found = self
-            .source
-            .find(name)
-            .map_err(|error| fault(format!("cannot read pipeline `{name}`: {error}"), "used here"))?;
-        let Some(found) = found else {
-            let names = self.names.get_or_insert_with(|| self.source.names());
-            let diagnostic = Diagnostic::new(format!("there is no pipeline `{name}`")).at(span);
-            return Err(
-                context.fault(match nearest(name, names.iter().map(String::as_str)) {
+        let file = self.pipelines.file(name).map_err(|missing| match missing {
+            Missing::Unreadable(error) => {
+                fault(format!("cannot read pipeline `{name}`: {error}"), "used here")
+            }
+            Missing::Wrong(error) => error.used_at(&context.location(span)),
+            Missing::Unknown => {
+                let diagnostic = Diagnostic::new(format!("there is no pipeline `{name}`")).at(span);
+                let names = self.pipelines.names().iter().map(String::as_str);
+                context.fault(match nearest(name, names) {
                     Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
                     None => diagnostic,
-                }),
-            );
-        };
-        let file = parse_pipeline(&found.text, &found.path);
-        let file = Arc::new(file.map_err(|error| error.used_at(&context.location(span)))?);
+                })
+            }
+        })?;
         for diagnostic in &file.unknown {
-            self.warnings.push(format!("{}: {diagnostic}", found.path));
+            self.warnings.push(format!("{}: {diagnostic}", file.text.path));
         }
         self.files.insert(name.to_owned(), Arc::clone(&file));
         Ok(file)

@@ -15,7 +15,7 @@ use crate::written::Subpackage;
 /// Where the workspace is in the guest.
 const WORKSPACE: &str = "/home/build";
 
-impl Compiler<'_> {
+impl<'a> Compiler<'a> {
     /// The variables that do not depend on a step: `package.*` and `vars.*`.
     pub(super) fn package_scope(&self, package: &Package) -> Result<Scope, ConfigError> {
         let mut scope = Scope::default();
@@ -86,17 +86,7 @@ impl Compiler<'_> {
             let from = scope
                 .substitute(&transform.from)
                 .map_err(|error| self.unresolved(&error, *place))?;
-            let pattern = Regex::new(&transform.pattern).map_err(|error| {
-                let problem = error.to_string();
-                let problem = problem.lines().last().unwrap_or_default();
-                let message = format!(
-                    "`{}` is not a regular expression: {}",
-                    transform.pattern,
-                    problem.trim_start_matches("error: ")
-                );
-                let place = self.text().find(*place, &transform.pattern).unwrap_or(*place);
-                self.fault(message, place)
-            })?;
+            let pattern = self.pattern(&transform.pattern, *place)?;
             let mut room = LONGEST.saturating_sub(from.len());
             let value = pattern.replace_all(&from, |groups: &Captures<'_>| {
                 let text = expand(&transform.replace, groups);
@@ -109,6 +99,24 @@ impl Compiler<'_> {
             scope.set(format!("vars.{}", transform.to), value);
         }
         Ok(())
+    }
+
+    /// The regular expression of a transform, made once: variables are collected for several parts.
+    fn pattern(&self, pattern: &'a str, place: Span) -> Result<Regex, ConfigError> {
+        if let Some(regex) = self.patterns.borrow().get(pattern) {
+            return Ok(regex.clone());
+        }
+        let regex = Regex::new(pattern).map_err(|error| {
+            let problem = error.to_string();
+            let problem = problem.lines().last().unwrap_or_default();
+            let message = format!(
+                "`{pattern}` is not a regular expression: {}",
+                problem.trim_start_matches("error: ")
+            );
+            self.fault(message, self.text().find(place, pattern).unwrap_or(place))
+        })?;
+        self.patterns.borrow_mut().insert(pattern, regex.clone());
+        Ok(regex)
     }
 
     /// Points at the variable where it can be found in the span, else anywhere in the text.
