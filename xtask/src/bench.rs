@@ -19,7 +19,7 @@ struct Bench {
     rows: &'static [(&'static str, &'static str)],
 }
 
-const BENCHES: [Bench; 3] = [
+const BENCHES: [Bench; 4] = [
     Bench {
         package: "apk-types",
         name: "version",
@@ -41,6 +41,14 @@ const BENCHES: [Bench; 3] = [
             ("verifies", "yardstick_sha256sum"),
             ("opens", "yardstick_gzip_d"),
             ("reads_from_disk", "yardstick_gzip_d"),
+        ],
+    },
+    Bench {
+        package: "melange-config",
+        name: "compile",
+        rows: &[
+            ("parses_100_configurations", "yardstick_sha256sum"),
+            ("compiles_100_configurations", "yardstick_sha256sum"),
         ],
     },
 ];
