@@ -131,6 +131,10 @@ impl<'a> Cursor<'a> {
             self.backquote_escapes = unescaped;
         }
         self.start = self.next;
+        if byte.is_ascii() {
+            self.next += 1;
+            return Ch::C(char::from(byte));
+        }
         match self.source.get(self.next..).and_then(|rest| rest.chars().next()) {
             Some(c) => {
                 self.next += c.len_utf8();

@@ -120,8 +120,8 @@ impl Parser<'_> {
     pub(super) fn longest(&mut self, ops: &[&'static str]) -> &'static str {
         let mut found = "";
         while let C(c) = self.cursor.current() {
-            let longer =
-                |op: &&&str| op.strip_prefix(found).and_then(|rest| rest.strip_prefix(c)) == Some("");
+            // Operators are ASCII; most differ in their length or their last character.
+            let longer = |op: &&&str| op.len() == found.len() + 1 && op.ends_with(c) && op.starts_with(found);
             let Some(op) = ops.iter().find(longer) else { break };
             found = op;
             self.cursor.bump();

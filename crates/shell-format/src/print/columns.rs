@@ -27,6 +27,24 @@ type Line = Vec<Cell>;
 /// Lays out the text of a statement and takes the protection away.
 pub(super) fn lay_out(text: &[u8]) -> String {
     let mut out = Vec::with_capacity(text.len());
+    if has_cells(text) {
+        lay_out_cells(text, &mut out);
+    } else {
+        out.extend(text.iter().filter(|byte| **byte != ESCAPE));
+    }
+    String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// Tells whether any line has more than one cell, or ends in a form feed; hardly any script's does.
+fn has_cells(text: &[u8]) -> bool {
+    let mut protected = false;
+    text.iter().any(|byte| {
+        protected ^= *byte == ESCAPE;
+        !protected && matches!(byte, b'\t' | b'\x0b' | b'\x0c')
+    })
+}
+
+fn lay_out_cells(text: &[u8], out: &mut Vec<u8>) {
     let mut block: Vec<Line> = vec![vec![Cell::default()]];
     let mut protected = false;
     for &byte in text {
@@ -45,7 +63,7 @@ pub(super) fn lay_out(text: &[u8]) -> String {
                 let alone = block.last().is_none_or(|line| line.len() == 1);
                 block.push(vec![Cell::default()]);
                 if alone || byte == b'\x0c' {
-                    flush(&mut block, &mut out);
+                    flush(&mut block, out);
                 }
             }
             _ => {
@@ -55,8 +73,7 @@ pub(super) fn lay_out(text: &[u8]) -> String {
             }
         }
     }
-    flush(&mut block, &mut out);
-    String::from_utf8_lossy(&out).into_owned()
+    flush(&mut block, out);
 }
 
 fn current(block: &mut [Line]) -> Option<&mut Cell> {
@@ -114,5 +131,29 @@ fn write_line(line: &[Cell], widths: &[usize], out: &mut Vec<u8>) {
         } else {
             out.resize(out.len() + width.saturating_sub(cell.width()), b' ');
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{has_cells, lay_out, lay_out_cells};
+
+    #[test]
+    fn text_without_cells_is_what_laying_out_would_make_of_it() {
+        let table: [(&[u8], bool); 6] = [
+            (b"", false),
+            (b"a\nb\n\nc", false),
+            (b"if x; then\n\xff\t\xffy\nfi", false),
+            (b"\xc3\xa4\xff\t\xff", false),
+            (b"a\tb\nccc\td", true),
+            (b"a\x0cb", true),
+        ];
+        for (text, cells) in table {
+            assert_eq!(has_cells(text), cells, "{text:?}");
+            let mut out = Vec::new();
+            lay_out_cells(text, &mut out);
+            assert_eq!(lay_out(text).into_bytes(), out, "{text:?}");
+        }
+        assert_eq!(lay_out(b"a\tb\nccc\td"), "a   b\nccc d");
     }
 }
