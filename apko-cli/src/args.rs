@@ -273,6 +273,9 @@ pub(crate) struct Build {
     /// Fails where packages are built for different C libraries, which is a warning otherwise
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Tells in the end where the time went; with --json as objects too
+    #[arg(long)]
+    pub(crate) timings: bool,
     /// Prints the steps as JSON, an object a line, instead of the digest
     #[arg(long)]
     pub(crate) json: bool,

@@ -18,7 +18,7 @@ use crate::report::Report;
 use crate::spool::Spool;
 
 pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
-    let mut report = Report::new(*steps, arguments.json);
+    let mut report = Report::new(*steps, arguments);
     make(arguments, steps, &mut report).inspect_err(|failure| report.failed(failure))
 }
 
@@ -90,6 +90,10 @@ fn make(arguments: &Build, steps: &Steps, report: &mut Report) -> Outcome {
         }
         error => error.into(),
     })?;
+    let directory = arguments.sbom_path.as_deref().unwrap_or(Path::new("."));
+    for sbom in &built.sboms {
+        write_file(&directory.join(&sbom.name), &sbom.json)?;
+    }
     let output = arguments.output.display();
     let written = match is_layout {
         true => oci_image::write_layout_by_way_of(spool.path(), &arguments.output, &built.index),
@@ -102,10 +106,6 @@ fn make(arguments: &Build, steps: &Steps, report: &mut Report) -> Outcome {
     };
     written.map_err(|error| Failure::work(&error))?;
     report.step("Wrote", &format!("{output}  {}", arguments.tag));
-    let directory = arguments.sbom_path.as_deref().unwrap_or(Path::new("."));
-    for sbom in &built.sboms {
-        write_file(&directory.join(&sbom.name), &sbom.json)?;
-    }
     report.written(&built, arguments)
 }
 

@@ -1,9 +1,9 @@
 //! What `apko build` says of its steps: lines for people, or JSON for programs.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use apko::{Built, Event};
-use cli_support::{Steps, size};
+use cli_support::{Steps, size, time};
 use serde_json::{Value, json};
 
 use crate::args::Build;
@@ -14,17 +14,23 @@ use crate::failure::{Failure, Outcome};
 pub(crate) struct Report {
     steps: Steps,
     is_json: bool,
+    /// What took how long, if that is asked for.
+    timings: Option<Vec<(String, Duration)>>,
+    began: Instant,
     /// When the last step ended.
     since: Instant,
     why: Option<Value>,
 }
 
 impl Report {
-    pub(crate) fn new(steps: Steps, is_json: bool) -> Self {
+    pub(crate) fn new(steps: Steps, arguments: &Build) -> Self {
+        let now = Instant::now();
         Self {
             steps,
-            is_json,
-            since: Instant::now(),
+            is_json: arguments.json,
+            timings: arguments.timings.then(Vec::new),
+            began: now,
+            since: now,
             why: None,
         }
     }
@@ -41,6 +47,10 @@ impl Report {
             Event::Built { .. } => "Built",
             Event::Skipped { .. } => "Skipped",
             Event::Warning(text) => return self.warn(text),
+            Event::Timed { phase, arch, took } => {
+                let arch = arch.map(|arch| arch.to_string());
+                return self.timed(phase.name(), arch.as_deref(), *took);
+            }
             _ => return,
         };
         self.object(as_json(event));
@@ -51,6 +61,14 @@ impl Report {
     pub(crate) fn step(&mut self, verb: &str, what: &str) {
         self.steps.done(verb, what, self.since.elapsed());
         self.since = Instant::now();
+    }
+
+    fn timed(&mut self, phase: &str, arch: Option<&str>, took: Duration) {
+        let Some(timings) = &mut self.timings else { return };
+        let what = [phase, arch.unwrap_or_default()].join(" ");
+        timings.push((what.trim_end().to_owned(), took));
+        let seconds = took.as_secs_f64();
+        self.object(json!({ "event": "timed", "phase": phase, "arch": arch, "seconds": seconds }));
     }
 
     fn warn(&self, text: &str) {
@@ -70,7 +88,8 @@ impl Report {
     }
 
     /// Says what the image is.
-    pub(crate) fn written(&self, built: &Built, arguments: &Build) -> Outcome {
+    pub(crate) fn written(&mut self, built: &Built, arguments: &Build) -> Outcome {
+        self.show_timings();
         let digest = built.index.digest().to_string();
         if !self.is_json {
             return print(&format!("{digest}\n"));
@@ -86,11 +105,30 @@ impl Report {
         Ok(())
     }
 
+    fn show_timings(&mut self) {
+        let all = self.began.elapsed();
+        let told: Duration = self.timings.iter().flatten().map(|(_, took)| *took).sum();
+        // What the library does not know of: the configuration, version control, moving the image into its place.
+        self.timed("other", None, all.saturating_sub(told));
+        self.timed("all", None, all);
+        let width = self.timings.iter().flatten().map(|(what, _)| what.len()).max();
+        for (what, took) in self.timings.iter().flatten() {
+            let share = 100.0 * took.as_secs_f64() / all.as_secs_f64();
+            eprintln!(
+                "  {what:width$}  {:>8}  {share:3.0} %",
+                time(*took),
+                width = width.unwrap_or(0)
+            );
+        }
+    }
+
     fn object(&self, mut object: Value) {
         if !self.is_json {
             return;
         }
-        object["seconds"] = self.since.elapsed().as_secs_f64().into();
+        if object.get("seconds").is_none() {
+            object["seconds"] = self.since.elapsed().as_secs_f64().into();
+        }
         // Who does not listen any more does not mind.
         let _ = cli_support::print(&format!("{object}\n"));
     }

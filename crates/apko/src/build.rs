@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use apk_rootfs::layers;
 use apk_types::{Arch, PackageRecord};
@@ -21,6 +22,7 @@ use crate::config::ImageConfiguration;
 use crate::install::{FetchedPackage, InstallRequest, InstallationError, Root, Skipped, fetch, install};
 use crate::libc::{LibcClash, libc_clashes};
 use crate::lock::{LockError, Lockfile, check_world};
+use crate::phase::{Clock, Phase};
 use crate::plan::{Plan, plan};
 use crate::resolve::{Additions, Policy, Repositories, ResolveError, sorted, world};
 use crate::sbom::{self, SbomError, SbomFile, SbomFormat};
@@ -103,6 +105,15 @@ pub enum Event<'a> {
         arch: Arch,
         /// The packages and their scripts.
         packages: &'a [Skipped],
+    },
+    /// A phase has ended.
+    Timed {
+        /// The phase.
+        phase: Phase,
+        /// The architecture; none where it is about all.
+        arch: Option<Arch>,
+        /// How long it took.
+        took: Duration,
     },
     /// Something was passed over.
     Warning(String),
@@ -202,7 +213,8 @@ fn list(skipped: &[Skipped]) -> String {
 
 /// Builds an image for each architecture, and the index over them.
 pub fn build(request: &BuildRequest<'_>, watch: &mut dyn FnMut(Event<'_>)) -> Result<Built, BuildError> {
-    let (repositories, plans) = plan(request)?;
+    let mut clock = Clock::start();
+    let (repositories, plans) = plan(request, &mut clock, watch)?;
     let counts: Vec<(Arch, usize)> = plans
         .iter()
         .map(|one| (one.resolution.arch, one.resolution.packages.len()))
@@ -235,6 +247,7 @@ pub fn build(request: &BuildRequest<'_>, watch: &mut dyn FnMut(Event<'_>)) -> Re
         }
         images.push(made.image);
     }
+    let mut clock = Clock::start();
     let index = ImageIndex::new(images, &annotations(request.configuration), &newest.0)?;
     if request.sboms.contains(&SbomFormat::Spdx) {
         sboms.push(sbom::index(
@@ -244,6 +257,7 @@ pub fn build(request: &BuildRequest<'_>, watch: &mut dyn FnMut(Event<'_>)) -> Re
             request.configuration,
         )?);
     }
+    clock.end(Phase::Documents, None, watch);
     Ok(Built { index, sboms })
 }
 
@@ -269,7 +283,9 @@ fn build_image(
     watch: &mut dyn FnMut(Event<'_>),
 ) -> Result<MadeImage, BuildError> {
     let arch = plan.resolution.arch;
+    let mut clock = Clock::start();
     let packages = fetch(&plan.resolution, request.policy, request.store)?;
+    clock.end(Phase::Packages, Some(arch), watch);
     check_lock(request, plan, &packages)?;
     let records: Vec<_> = packages.iter().map(|package| &package.record).collect();
     let clashes = libc_clashes(&records);
@@ -306,8 +322,10 @@ fn build_image(
         });
     }
     let root = install(&install_request, &packages)?;
+    clock.end(Phase::Tree, Some(arch), watch);
     let created = created(request, root.created)?;
     let layers = write_layers(&root, arch, request.compression, request.store, request.spool)?;
+    clock.end(Phase::Layers, Some(arch), watch);
     watch(Event::Built {
         arch,
         layers: layers.len(),
@@ -332,6 +350,7 @@ fn build_image(
             .for_each(|warning| watch(Event::Warning(warning)));
         sboms.push(file);
     }
+    clock.end(Phase::Documents, Some(arch), watch);
     Ok(MadeImage {
         image,
         created,

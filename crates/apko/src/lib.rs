@@ -59,6 +59,7 @@ mod guest;
 mod install;
 mod libc;
 mod lock;
+mod phase;
 mod plan;
 mod resolve;
 mod rootfs;
@@ -79,6 +80,7 @@ pub use lock::{
     Keep, LockError, LockRequest, LockedConfig, LockedContents, LockedKey, LockedPackage, LockedRepository,
     LockedSection, Lockfile, Misfit, lock,
 };
+pub use phase::Phase;
 pub use resolve::{
     Additions, Policy, Repositories, Resolution, ResolveError, ResolvedPackage, lock_configurations, world,
 };

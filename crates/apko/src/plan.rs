@@ -4,8 +4,9 @@ use apk_repository::Location;
 use apk_types::{Arch, PackageRecord};
 
 use crate::base::{Base, Bases};
-use crate::build::{BuildError, BuildRequest};
+use crate::build::{BuildError, BuildRequest, Event};
 use crate::config::ImageConfiguration;
+use crate::phase::{Clock, Phase};
 use crate::resolve::{Additions, Repositories, Resolution, ResolveError, lock_configurations, world};
 
 /// What to install for one architecture.
@@ -22,7 +23,11 @@ pub(crate) struct Plan {
 }
 
 /// Plans all architectures of a build; returns the repositories with their keys too.
-pub(crate) fn plan(request: &BuildRequest<'_>) -> Result<(Repositories, Vec<Plan>), BuildError> {
+pub(crate) fn plan(
+    request: &BuildRequest<'_>,
+    clock: &mut Clock,
+    watch: &mut dyn FnMut(Event<'_>),
+) -> Result<(Repositories, Vec<Plan>), BuildError> {
     let (configuration, additions) = (request.configuration, request.additions);
     let mut bases = Base::read_all(configuration, request.include_paths, request.archs)?;
     // A lock file says where packages are: no index is needed.
@@ -31,6 +36,7 @@ pub(crate) fn plan(request: &BuildRequest<'_>) -> Result<(Repositories, Vec<Plan
         None => Repositories::open,
     };
     let mut repositories = open(configuration, additions, request.archs, request.policy)?;
+    clock.end(Phase::Indexes, None, watch);
     let mut plans = Vec::new();
     if request.lockfile.is_none() && bases.is_empty() {
         for (arch, configuration) in
@@ -46,6 +52,7 @@ pub(crate) fn plan(request: &BuildRequest<'_>) -> Result<(Repositories, Vec<Plan
                 });
             }
         }
+        clock.end(Phase::Solve, None, watch);
         return Ok((repositories, plans));
     }
     let resolutions = match request.lockfile {
@@ -75,6 +82,7 @@ pub(crate) fn plan(request: &BuildRequest<'_>) -> Result<(Repositories, Vec<Plan
             world,
         });
     }
+    clock.end(Phase::Solve, None, watch);
     Ok((repositories, plans))
 }
 

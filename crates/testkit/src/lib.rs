@@ -12,8 +12,7 @@
 //! ```
 //!
 //! [`Server`] serves such a repository over HTTP, and misbehaves where it is told to. [`shared_paths`] gives packages that
-//! have files in common.
-//! [`Server`] serves such a repository over HTTP, and misbehaves where it is told to. [`schema`] judges values by JSON schemas.
+//! have files in common. [`schema`] judges values by JSON schemas.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::missing_panics_doc)]
 
 pub mod schema;
