@@ -38,7 +38,7 @@ fn lines(text: &str) -> Vec<Value> {
 }
 
 const WRONG: &str = "package: {name: a, version: 1}\npipeline:\n- runs: echo ${{vars.nope}}\n- uses: grete\n\
-                     - uses: greet\n  with: {wo: x}\n- uses: greet\n  with: {who: x}\n";
+                     - uses: greet\n  with: {woh: x}\n- uses: greet\n  with: {who: x}\n";
 
 #[test]
 fn faults_are_json_lines_with_their_places() {
@@ -74,7 +74,7 @@ fn faults_are_json_lines_with_their_places() {
             ),
             row(
                 "a.yaml:6:10",
-                "unknown input `wo` for pipeline `greet`",
+                "unknown input `woh` for pipeline `greet`",
                 "did you mean `who`?"
             ),
             row(

@@ -9,6 +9,7 @@ mod update;
 
 use std::collections::BTreeMap;
 
+use serde::{Serialize, Serializer};
 use spanned_yaml::EmitValue;
 
 use crate::compiled::{Compiled, Step, Subpackage, Test};
@@ -34,7 +35,7 @@ impl Compiled {
     /// Writes the JSON that `melange compile` prints, in one line without its end.
     #[must_use]
     pub fn to_json(&self) -> String {
-        go_json::to_string(&json(self.tree(Format::Json))).unwrap_or_default()
+        go_json::to_string(&Json(&self.tree(Format::Json))).unwrap_or_default()
     }
 
     fn tree(&self, format: Format) -> EmitValue {
@@ -476,22 +477,25 @@ fn options(options: &BTreeMap<String, BuildOption>, format: Format) -> EmitValue
     all.done()
 }
 
-fn json(value: EmitValue) -> serde_json::Value {
-    use serde_json::Value;
-    match value {
-        EmitValue::Null => Value::Null,
-        EmitValue::Bool(value) => value.into(),
-        EmitValue::Int(value) => match (i64::try_from(value), u64::try_from(value)) {
-            (Ok(value), _) => value.into(),
-            (_, Ok(value)) => value.into(),
-            _ => Value::Null,
-        },
-        EmitValue::String(value) => value.into(),
-        EmitValue::Seq(values) => values.into_iter().map(json).collect(),
-        EmitValue::Map(entries) => entries
-            .into_iter()
-            .map(|(key, value)| (key, json(value)))
-            .collect(),
+/// A tree as JSON.
+struct Json<'a>(&'a EmitValue);
+
+impl Serialize for Json<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            EmitValue::Null => serializer.serialize_unit(),
+            EmitValue::Bool(value) => serializer.serialize_bool(*value),
+            EmitValue::Int(value) => match (i64::try_from(*value), u64::try_from(*value)) {
+                (Ok(value), _) => serializer.serialize_i64(value),
+                (_, Ok(value)) => serializer.serialize_u64(value),
+                _ => serializer.serialize_unit(),
+            },
+            EmitValue::String(value) => serializer.serialize_str(value),
+            EmitValue::Seq(values) => serializer.collect_seq(values.iter().map(Json)),
+            EmitValue::Map(entries) => {
+                serializer.collect_map(entries.iter().map(|(key, value)| (key, Json(value))))
+            }
+        }
     }
 }
 

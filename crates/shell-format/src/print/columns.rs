@@ -30,7 +30,8 @@ pub(super) fn lay_out(text: &[u8]) -> String {
     if has_cells(text) {
         lay_out_cells(text, &mut out);
     } else {
-        out.extend(text.iter().filter(|byte| **byte != ESCAPE));
+        text.split(|byte| *byte == ESCAPE)
+            .for_each(|part| out.extend_from_slice(part));
     }
     String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
