@@ -1,6 +1,6 @@
 //! `schema`, `compile`, `lint-config`: what a program reads of them.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
 use std::path::Path;
