@@ -94,7 +94,7 @@ impl Parser<'_> {
                 self.take("=(")
             }
             '=' if self.mode == Mode::Array => self.take("="),
-            '?' | '*' | '+' | '@' | '!' if self.starts_glob() => {
+            '?' | '*' | '+' | '@' | '!' if self.text != "function" && self.starts_glob() => {
                 self.cursor.bump();
                 self.cursor.bump();
                 Tok::Glob(match c {
@@ -144,12 +144,17 @@ impl Parser<'_> {
         }
     }
 
-    /// Whether the current character and the parenthesis after it open an extended glob.
-    /// `name@()` is taken for a function.
+    /// Whether the current character and the parenthesis after it open an extended glob, where no name of a
+    /// function is expected. `name@()` is taken for a function.
     fn starts_glob(&self) -> bool {
-        self.text != "function"
-            && self.cursor.peek() == Some(b'(')
-            && self.cursor.peek_second().is_some_and(|b| b != b')')
+        self.cursor.peek() == Some(b'(') && self.cursor.peek_second().is_some_and(|b| b != b')')
+    }
+
+    /// The text of the last literal without its content, for the next one.
+    fn emptied_text(&mut self) -> String {
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
+        text
     }
 
     /// Appends the current character to `text` and steps over it.
@@ -162,7 +167,8 @@ impl Parser<'_> {
 
     /// The literal text at the cursor, as far as it goes among commands.
     fn command_literal(&mut self) -> Tok {
-        let mut text = String::new();
+        let names_function = self.text == "function";
+        let mut text = self.emptied_text();
         let mut equals = None;
         let tok = loop {
             match self.cursor.current() {
@@ -173,7 +179,9 @@ impl Parser<'_> {
                 C('<' | '>') => break Tok::Word,
                 C('`') if self.mode == Mode::Backquote => break Tok::Word,
                 C('`' | '"' | '\'' | '$') => break Tok::Literal,
-                C('?' | '*' | '+' | '@' | '!') if self.starts_glob() => break Tok::Literal,
+                C('?' | '*' | '+' | '@' | '!') if !names_function && self.starts_glob() => {
+                    break Tok::Literal;
+                }
                 C('[') if !text.is_empty() && !text.starts_with('[') => break Tok::Literal,
                 C('=') if equals.is_none() => equals = Some(text.len()),
                 C(_) | Continuation => {}
@@ -199,7 +207,7 @@ impl Parser<'_> {
     }
 
     fn arithmetic_literal(&mut self) -> Tok {
-        let mut text = String::new();
+        let mut text = self.emptied_text();
         let tok = loop {
             match self.cursor.current() {
                 C('\\') => self.push_char(&mut text),
@@ -238,7 +246,7 @@ impl Parser<'_> {
     }
 
     fn regex_literal(&mut self) -> Tok {
-        let mut text = String::new();
+        let mut text = self.emptied_text();
         let tok = loop {
             match self.cursor.current() {
                 C('\\') => self.push_char(&mut text),
