@@ -1,5 +1,6 @@
 //! From packages to the file tree of an image.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -135,20 +136,23 @@ pub fn fetch(
     store: &Store,
 ) -> Result<Vec<FetchedPackage>, FetchError> {
     let packages = &resolution.packages;
+    // The largest first: who comes last shall not be waited for long.
+    let mut order: Vec<usize> = (0..packages.len()).collect();
+    order.sort_by_key(|index| Reverse(packages[*index].record.size));
     let next = AtomicUsize::new(0);
     let fetched = Mutex::new(BTreeMap::new());
     let work = || {
         loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(package) = packages.get(index) else { break };
-            let result = store.fetch(package, resolution.arch, policy);
+            let turn = next.fetch_add(1, Ordering::Relaxed);
+            let Some(index) = order.get(turn) else { break };
+            let result = store.fetch(&packages[*index], resolution.arch, policy);
             if result.is_err() {
                 next.store(packages.len(), Ordering::Relaxed);
             }
             fetched
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .insert(index, result);
+                .insert(*index, result);
         }
     };
     // Who waits for a server needs no processor.
