@@ -120,7 +120,7 @@ fn thousands_of_faults_are_told_in_few_lines() {
 
 #[test]
 fn faults_by_the_thousand_among_names_by_the_thousand_end() {
-    let names: String = (0..100_000)
+    let names: String = (0..20_000)
         .map(|n| format!("  somewhat-long-name-{n}: x\n"))
         .collect();
     let steps = "- runs: '${{vars.somewhat-lang-name}}'\n".repeat(20_000);
@@ -129,7 +129,7 @@ fn faults_by_the_thousand_among_names_by_the_thousand_end() {
         drawn.contains("variable `vars.somewhat-lang-name` is not defined"),
         "{drawn}"
     );
-    let ranges: String = (0..20_000).map(|n| format!("- name: list-{n}\n")).collect();
+    let ranges: String = (0..2_000).map(|n| format!("- name: list-{n}\n")).collect();
     let subpackages = "- {name: x, range: other}\n".repeat(20_000);
     let drawn = fault(&format!("data:\n{ranges}subpackages:\n{subpackages}"));
     assert!(
