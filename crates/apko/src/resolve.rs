@@ -1,5 +1,6 @@
 //! From a configuration to the exact packages of each architecture.
 
+mod elsewhere;
 mod solve;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -121,6 +122,8 @@ pub struct Repositories {
     announced: BTreeMap<Arch, Vec<AnnouncedKey>>,
     keys: BTreeMap<String, String>,
     trust: Trust,
+    client: Client,
+    locations: Vec<Location>,
     strategy: Strategy,
     step_limit: u32,
     indexes: BTreeMap<Arch, Vec<RepositoryIndex>>,
@@ -201,6 +204,8 @@ impl Repositories {
         Ok(Self {
             announced,
             keys,
+            client: policy.client.clone(),
+            locations,
             trust: Trust {
                 keyring: (!policy.ignore_signatures).then_some(keyring),
                 index_limit: policy.index_limit,

@@ -264,11 +264,15 @@ impl Question<'_> {
         };
         let limits = ExplainLimits::default();
         let explanation = self.universe.explain(self.world, &self.options, &limits);
+        let explanation = explanation.ok().flatten().map(|mut explanation| {
+            self.repositories.look_elsewhere(&mut explanation);
+            Box::new(explanation)
+        });
         let without_index = self.repositories.without_index.get(&self.arch);
         ResolveError::Unsolvable {
             arch: self.arch,
             conflict,
-            explanation: explanation.ok().flatten().map(Box::new),
+            explanation,
             without_index: without_index
                 .into_iter()
                 .flatten()
