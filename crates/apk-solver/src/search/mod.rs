@@ -86,7 +86,8 @@ impl<'r, 's> Search<'r, 's> {
             return Ok(Some(packages));
         }
         // What a pinned entry depends on may come from the repositories of its tag, even below packages of others.
-        // The search does not know what will be below what, so that an answer is checked and stray packages barred.
+        // The search does not know what will be below what, so that an answer is checked, and a package that is not below a
+        // pinned entry in it is told to come with something that leads there.
         let Some(mut pins) = Pins::inherited(self.universe, self.world) else {
             return Ok(None);
         };
@@ -109,7 +110,7 @@ impl<'r, 's> Search<'r, 's> {
             if strays.is_empty() {
                 return Ok(Some(packages));
             }
-            pins.bar(&strays);
+            pins.restrict(strays);
         }
     }
 

@@ -15,7 +15,14 @@ pub(super) struct Pins<'s> {
     inherited: Vec<(&'s str, Vec<bool>)>,
     /// What is there for one demand may meet any other.
     is_shared: bool,
-    barred: Vec<PackageId>,
+    strays: Vec<Stray>,
+}
+
+/// A package of a tagged repository that no pinned entry leads to, as long as none of these is there.
+#[derive(Clone, Debug)]
+pub(super) struct Stray {
+    pub(super) package: PackageId,
+    pub(super) openers: Vec<PackageId>,
 }
 
 impl<'s> Pins<'s> {
@@ -25,7 +32,7 @@ impl<'s> Pins<'s> {
             universe,
             inherited: Vec::new(),
             is_shared: false,
-            barred: Vec::new(),
+            strays: Vec::new(),
         }
     }
 
@@ -43,23 +50,27 @@ impl<'s> Pins<'s> {
             universe,
             inherited,
             is_shared: false,
-            barred: Vec::new(),
+            strays: Vec::new(),
         })
     }
 
-    /// Packages of these tags count for everybody, since what one demand brings is there for the others too. Nothing is
-    /// barred any more.
+    /// Packages of these tags count for everybody, since what one demand brings is there for the others too.
     pub(super) fn shared(self) -> Self {
         Self {
             is_shared: true,
-            barred: Vec::new(),
             ..self
         }
     }
 
-    /// Keeps packages out.
-    pub(super) fn bar(&mut self, packages: &[PackageId]) {
-        self.barred.extend_from_slice(packages);
+    /// Lets these packages in only where something leads to them.
+    pub(super) fn restrict(&mut self, strays: Vec<Stray>) {
+        self.strays.extend(strays);
+    }
+
+    /// For each time that a package turned out to be a stray, the packages of which it needs one.
+    pub(super) fn openers(&self, package: PackageId) -> impl Iterator<Item = &[PackageId]> {
+        let strays = self.strays.iter().filter(move |stray| stray.package == package);
+        strays.map(|stray| stray.openers.as_slice())
     }
 
     /// The tags that a demand of `by` (the world where `None`) may be met from.
@@ -74,7 +85,7 @@ impl<'s> Pins<'s> {
     /// True where a package is in an untagged repository or one with such a tag.
     pub(super) fn is_open(&self, tags: &Tags<'s>, package: PackageId) -> bool {
         let own = self.universe.tag(package);
-        own.is_none_or(|own| tags.0.contains(&own) && !self.barred.contains(&package))
+        own.is_none_or(|own| tags.0.contains(&own))
     }
 }
 
@@ -87,24 +98,53 @@ pub(super) fn strays<'s>(
     universe: &'s Universe<'s>,
     world: &[&'s Dependency],
     packages: &[PackageId],
-) -> Vec<PackageId> {
-    let mut strays: Vec<PackageId> = Vec::new();
-    let mut known: Vec<(&str, Vec<bool>)> = Vec::new();
-    for package in packages {
-        let Some(tag) = universe.tag(*package) else {
-            continue;
-        };
-        if !known.iter().any(|(other, _)| *other == tag) {
-            known.push((tag, reach(universe, world, tag, |id| packages.contains(&id))));
-        }
-        let is_reached = known
+) -> Vec<Stray> {
+    let mut tags: Vec<&str> = packages
+        .iter()
+        .filter_map(|package| universe.tag(*package))
+        .collect();
+    tags.sort_unstable();
+    tags.dedup();
+    let mut strays = Vec::new();
+    for tag in tags {
+        let reached = reach(universe, world, tag, |id| packages.contains(&id));
+        let mut unreached = packages.to_vec();
+        unreached.retain(|id| may_lead(universe, tag, *id) && !reached[id.index()]);
+        let mut of_tag = unreached
             .iter()
-            .any(|(other, reached)| *other == tag && reached[package.index()]);
-        if !is_reached {
-            strays.push(*package);
+            .filter(|id| universe.tag(**id) == Some(tag))
+            .peekable();
+        if of_tag.peek().is_some() {
+            let openers = openers(universe, tag, &unreached);
+            strays.extend(of_tag.map(|package| Stray {
+                package: *package,
+                openers: openers.clone(),
+            }));
         }
     }
     strays
+}
+
+/// The packages that may lead to one of those that were not reached. Whatever way there is to any of these from a pinned
+/// entry comes by one of them: no entry is met by a package that was not reached.
+fn openers<'s>(universe: &'s Universe<'s>, tag: &str, unreached: &[PackageId]) -> Vec<PackageId> {
+    let leads_there = |dependency: &'s Dependency| {
+        let want = Want::new(universe, dependency);
+        let name = want.name.filter(|_| !dependency.is_conflict());
+        name.is_some_and(|name| unreached.iter().any(|id| provides(universe, *id, name, &want)))
+    };
+    let leads = |id: &PackageId| universe.record(*id).depends.iter().any(leads_there);
+    let mut openers: Vec<_> = universe
+        .packages()
+        .filter(|id| may_lead(universe, tag, *id))
+        .collect();
+    openers.retain(|id| !unreached.contains(id) && leads(id));
+    openers
+}
+
+/// True for what may be on the way from an entry pinned to `tag`.
+fn may_lead(universe: &Universe<'_>, tag: &str, package: PackageId) -> bool {
+    universe.tag(package).is_none_or(|own| own == tag)
 }
 
 /// The packages that entries pinned to `tag` lead to, through those that `may_pass` lets by.
@@ -126,7 +166,7 @@ fn reach<'s>(
             continue;
         };
         for &package in universe.providers(name) {
-            let may_come = universe.tag(package).is_none_or(|own| own == tag) && may_pass(package);
+            let may_come = may_lead(universe, tag, package) && may_pass(package);
             if may_come && !is_reached[package.index()] && provides(universe, package, name, &want) {
                 is_reached[package.index()] = true;
                 open.extend(&universe.record(package).depends);

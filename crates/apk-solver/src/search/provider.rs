@@ -147,12 +147,19 @@ impl<'r, 's> Provider<'r, 's> {
             tag: want.dependency.pin(),
             seen: None,
         };
-        // The solver orders the candidates of a set by a rule of the package's own name. A set for each keeps ours.
-        let mut sets = Vec::with_capacity(left.len());
-        while let Some(best) = preference.best(&left) {
+        self.any_of(std::iter::from_fn(|| {
+            let best = preference.best(&left)?;
             left.retain(|id| *id != best);
-            sets.push(self.set(package_name(universe.name(best)), vec![solvable(best)]));
-        }
+            Some(best)
+        }))
+    }
+
+    /// That one of these packages is there, the first the best.
+    fn any_of(&self, packages: impl Iterator<Item = PackageId>) -> Requirement {
+        // The solver orders the candidates of a set by a rule of the package's own name. A set for each keeps ours.
+        let mut sets: Vec<_> = packages
+            .map(|id| self.set(package_name(self.universe.name(id)), vec![solvable(id)]))
+            .collect();
         match sets.len() {
             0 => self.set(self.no_name(), Vec::new()).into(),
             1 => sets.remove(0).into(),
@@ -386,6 +393,13 @@ impl DependencyProvider for Provider<'_, '_> {
         };
         let mut known = self.demands(Some(package), self.universe.record(package).depends.iter());
         known.requirements.extend(self.claims_of(package));
+        let openers = self
+            .pins
+            .openers(package)
+            .map(|openers| self.any_of(openers.iter().copied()));
+        known
+            .requirements
+            .extend(openers.map(ConditionalRequirement::from));
         Dependencies::Known(known)
     }
 
