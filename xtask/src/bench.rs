@@ -19,7 +19,7 @@ struct Bench {
     rows: &'static [(&'static str, &'static str)],
 }
 
-const BENCHES: [Bench; 4] = [
+const BENCHES: [Bench; 5] = [
     Bench {
         package: "apk-types",
         name: "version",
@@ -41,6 +41,15 @@ const BENCHES: [Bench; 4] = [
             ("verifies", "yardstick_sha256sum"),
             ("opens", "yardstick_gzip_d"),
             ("reads_from_disk", "yardstick_gzip_d"),
+        ],
+    },
+    Bench {
+        package: "apko",
+        name: "image",
+        rows: &[
+            ("stores_packages", "yardstick_gzip_d"),
+            ("lays_out_the_tree", "yardstick_sha256sum"),
+            ("writes_the_layer", "yardstick_gzip_1"),
         ],
     },
     Bench {
