@@ -24,15 +24,12 @@ impl Client {
         if !sets.is_dir() || std::env::consts::ARCH != "x86_64" {
             return Ok(None);
         }
-        let configuration = directory.join("apko.yaml");
-        let text = format!(
-            "contents:\n  keyring: [{sets}/keys/lab.rsa.pub]\n  repositories: [{sets}/repos/alpine]\n  packages: [alpine-baselayout, busybox, apk-tools]\n",
-            sets = sets.display()
-        );
-        fs::write(&configuration, text).at(&configuration)?;
-        let layout = directory.join("layout");
-        fs::create_dir(&layout).at(&layout)?;
-        printed(&mut world.apko(&configuration, &world.first(REPOSITORY), &layout))?;
+        let layout = world.image_of_set(
+            &sets,
+            "alpine",
+            "alpine-baselayout, busybox, apk-tools",
+            directory,
+        )?;
         let root = directory.join("root");
         run_image::unpack(&layout, &root)?;
         Ok(Some(Self { root }))

@@ -1,15 +1,13 @@
 //! The links of a real busybox beside what the program says that it has.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 
 use apko::Contents;
 
 use crate::conformance::SETS;
-use crate::quickstart::REPOSITORY;
 use crate::tests::{Verdict, World};
-use crate::tools::{At as _, is_root, printed, require};
+use crate::tools::{is_root, require};
 use crate::{Outcome, root, run_image};
 
 /// Debian's static busybox, which lies as a package in the conformance sets, has a link for each of its applets.
@@ -21,15 +19,7 @@ pub(crate) fn links(world: &World) -> Outcome<Verdict> {
     }
     require(&[("umoci", "umoci"), ("runc", "runc")])?;
     let scratch = world.scratch("busybox")?;
-    let configuration = scratch.join("apko.yaml");
-    let text = format!(
-        "contents:\n  keyring: [{sets}/keys/lab.rsa.pub]\n  repositories: [{sets}/repos/glibc-mini]\n  packages: [busybox-static]\n",
-        sets = sets.display()
-    );
-    fs::write(&configuration, text).at(&configuration)?;
-    let layout = scratch.join("layout");
-    fs::create_dir(&layout).at(&layout)?;
-    printed(&mut world.apko(&configuration, &world.first(REPOSITORY), &layout))?;
+    let layout = world.image_of_set(&sets, "glibc-mini", "busybox-static", &scratch)?;
     compare(&layout, &scratch).map(|()| Verdict::Passed)
 }
 

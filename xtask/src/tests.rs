@@ -132,6 +132,26 @@ impl World {
         Ok(path)
     }
 
+    /// The layout of an image of packages from a repository of the conformance set `sets`, made in a directory.
+    pub(crate) fn image_of_set(
+        &self,
+        sets: &Path,
+        repository: &str,
+        packages: &str,
+        directory: &Path,
+    ) -> Outcome<PathBuf> {
+        let configuration = directory.join("apko.yaml");
+        let text = format!(
+            "contents:\n  keyring: [{sets}/keys/lab.rsa.pub]\n  repositories: [{sets}/repos/{repository}]\n  packages: [{packages}]\n",
+            sets = sets.display()
+        );
+        fs::write(&configuration, text).at(&configuration)?;
+        let layout = directory.join("layout");
+        fs::create_dir(&layout).at(&layout)?;
+        printed(&mut self.apko(&configuration, &self.first(REPOSITORY), &layout))?;
+        Ok(layout)
+    }
+
     /// `apko build` of a configuration with a repository and the key; SBOMs go to the directory of the output.
     pub(crate) fn apko(&self, configuration: &Path, repository: &Path, output: &Path) -> Command {
         let mut apko = Command::new(&self.binaries.apko);

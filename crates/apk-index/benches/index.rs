@@ -3,14 +3,13 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::Write as _;
-use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 use apk_index::{Index, parse, write};
 use divan::Bencher;
 use tempfile::NamedTempFile;
+use testkit::yardstick;
 
 /// The text of an index like Alpine's: as many dependencies a package, and about as many bytes.
 static TEXT: LazyLock<String> = LazyLock::new(|| {
@@ -67,30 +66,19 @@ fn writes_the_text(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn yardstick_gzip_d(bencher: Bencher<'_, '_>) {
     let file = file(&ARCHIVE);
-    bencher.bench(|| run(&["gzip", "-dc"], &file));
+    bencher.bench(|| yardstick(&["gzip", "-dc"], file.path()));
 }
 
 #[divan::bench]
 fn yardstick_sha256sum(bencher: Bencher<'_, '_>) {
     let file = file(TEXT.as_bytes());
-    bencher.bench(|| run(&["sha256sum"], &file));
+    bencher.bench(|| yardstick(&["sha256sum"], file.path()));
 }
 
 fn file(content: &[u8]) -> NamedTempFile {
     let mut file = NamedTempFile::new().unwrap();
     file.write_all(content).unwrap();
     file
-}
-
-/// Runs a command with a file as its input; what it prints goes nowhere.
-fn run(command: &[&str], input: &NamedTempFile) {
-    let status = Command::new(command[0])
-        .args(&command[1..])
-        .stdin(File::open(input.path()).unwrap())
-        .stdout(Stdio::null())
-        .status()
-        .unwrap();
-    assert!(status.success());
 }
 
 fn main() {

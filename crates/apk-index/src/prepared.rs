@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use apk_types::PackageRecord;
+use apk_types::{Dependency, PackageRecord};
 use bytes::Bytes;
 
 use crate::text::{self, LineError, MAX_PACKAGES};
@@ -116,12 +116,12 @@ impl Prepared {
                 }
             }
             lists[NEEDS].push(number(&record.name));
-            lists[NEEDS].extend(needed_names(record).map(number));
+            lists[NEEDS].extend(wanted_names(&record.depends).map(number));
             let ends = lists[NEEDS].len() as u32;
             lists[NEED_ENDS].push(ends);
             if !record.install_if.is_empty() {
                 lists[TRIGGERED].push(place);
-                lists[TRIGGERS].extend(trigger_names(record).map(number));
+                lists[TRIGGERS].extend(wanted_names(&record.install_if).map(number));
                 let ends = lists[TRIGGERS].len() as u32;
                 lists[TRIGGER_ENDS].push(ends);
             }
@@ -287,17 +287,9 @@ fn own_names(record: &PackageRecord) -> impl Iterator<Item = &str> {
     std::iter::once(record.name.as_str()).chain(provided)
 }
 
-fn needed_names(record: &PackageRecord) -> impl Iterator<Item = &str> {
-    record
-        .depends
-        .iter()
-        .filter(|entry| !entry.is_conflict())
-        .map(|entry| entry.name())
-}
-
-fn trigger_names(record: &PackageRecord) -> impl Iterator<Item = &str> {
-    record
-        .install_if
+/// The names that entries ask for.
+fn wanted_names(entries: &[Dependency]) -> impl Iterator<Item = &str> {
+    entries
         .iter()
         .filter(|entry| !entry.is_conflict())
         .map(|entry| entry.name())
@@ -305,8 +297,8 @@ fn trigger_names(record: &PackageRecord) -> impl Iterator<Item = &str> {
 
 fn all_names(record: &PackageRecord) -> impl Iterator<Item = &str> {
     own_names(record)
-        .chain(needed_names(record))
-        .chain(trigger_names(record))
+        .chain(wanted_names(&record.depends))
+        .chain(wanted_names(&record.install_if))
 }
 
 fn bytes(lists: &[Vec<u32>; LISTS], names: &str) -> Vec<u8> {

@@ -5,8 +5,7 @@
 use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use apk_package::{Expected, Limits};
@@ -16,7 +15,7 @@ use apko::{Additions, FetchedPackage, InstallRequest, Policy, Repositories, Root
 use divan::Bencher;
 use oci_image::{Compression, write_layer};
 use tempfile::TempDir;
-use testkit::{Package, Repository};
+use testkit::{Package, Repository, yardstick};
 
 const PACKAGES: usize = 40;
 
@@ -143,31 +142,25 @@ fn writes_the_layer(bencher: Bencher<'_, '_>) {
 #[divan::bench(sample_count = 20)]
 fn yardstick_gzip_d(bencher: Bencher<'_, '_>) {
     let packages: Vec<_> = (0..PACKAGES).map(file).collect();
-    bencher.bench(|| packages.iter().for_each(|package| run(&["gzip", "-dc"], package)));
+    bencher.bench(|| {
+        packages
+            .iter()
+            .for_each(|package| yardstick(&["gzip", "-dc"], package))
+    });
 }
 
 #[divan::bench(sample_count = 20)]
 fn yardstick_sha256sum(bencher: Bencher<'_, '_>) {
-    bencher.bench(|| run(&["sha256sum"], &WORLD.tar));
+    bencher.bench(|| yardstick(&["sha256sum"], &WORLD.tar));
 }
 
 #[divan::bench(sample_count = 5)]
 fn yardstick_gzip_1(bencher: Bencher<'_, '_>) {
-    bencher.bench(|| run(&["gzip", "-1c"], &WORLD.tar));
+    bencher.bench(|| yardstick(&["gzip", "-1c"], &WORLD.tar));
 }
 
 fn file(number: usize) -> PathBuf {
     WORLD.repository.file(&format!("package-{number}-1.0-r0.apk"))
-}
-
-/// Runs a command with a file as its input; what it prints goes nowhere.
-fn run(command: &[&str], input: &Path) {
-    let status = Command::new(command[0])
-        .args(&command[1..])
-        .stdin(File::open(input).unwrap())
-        .stdout(Stdio::null())
-        .status();
-    assert!(status.unwrap().success());
 }
 
 fn main() {

@@ -3,17 +3,20 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+#[path = "../tests/common/mod.rs"]
+mod common;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 use divan::Bencher;
 use melange_config::{CompileOptions, PipelineCache, compile, compile_with, parse};
 use tempfile::NamedTempFile;
+use testkit::yardstick;
 
 type Pipelines = BTreeMap<String, String>;
 
@@ -113,29 +116,15 @@ fn compiles_the_conformance_set(bencher: Bencher<'_, '_>) {
 
 /// The configurations that the reference compiles, and their pipelines.
 fn corpus() -> Option<(Vec<String>, Pipelines)> {
-    let archive =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/conformance/compile/corpus.tar.zst");
-    let directory = tempfile::tempdir().unwrap();
-    let mut tar = Command::new("tar");
-    tar.arg("--zstd")
-        .arg("-xf")
-        .arg(&archive)
-        .arg("-C")
-        .arg(directory.path());
-    if !archive.exists() || !tar.status().is_ok_and(|status| status.success()) {
-        eprintln!("skipped: the conformance set is not beside the project, or tar cannot unpack it");
-        return None;
-    }
+    let (directory, files) = common::corpus()?;
     let mut pipelines = BUILTIN.clone();
     collect(&directory.path().join("pipelines"), "", &mut pipelines);
-    let mut configurations = Pipelines::new();
-    fs::remove_dir_all(directory.path().join("pipelines")).unwrap();
-    collect(directory.path(), "", &mut configurations);
     let options = CompileOptions::new("x86_64".parse().unwrap());
     let compiles = |text: &String| {
         parse(text, "a.yaml").is_ok_and(|written| compile(&written, &options, &pipelines).is_ok())
     };
-    let configurations: Vec<_> = configurations.into_values().filter(compiles).collect();
+    let texts = files.iter().map(|file| fs::read_to_string(file).unwrap());
+    let configurations: Vec<_> = texts.filter(compiles).collect();
     eprintln!("{} configurations", configurations.len());
     Some((configurations, pipelines))
 }
@@ -144,14 +133,7 @@ fn corpus() -> Option<(Vec<String>, Pipelines)> {
 fn yardstick_sha256sum(bencher: Bencher<'_, '_>) {
     let mut file = NamedTempFile::new().unwrap();
     file.write_all(CONFIGURATIONS.concat().as_bytes()).unwrap();
-    bencher.bench(|| {
-        let status = Command::new("sha256sum")
-            .stdin(File::open(file.path()).unwrap())
-            .stdout(Stdio::null())
-            .status()
-            .unwrap();
-        assert!(status.success());
-    });
+    bencher.bench(|| yardstick(&["sha256sum"], file.path()));
 }
 
 fn main() {

@@ -19,8 +19,9 @@ pub mod schema;
 mod server;
 mod shared_paths;
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use apk_index::Index;
@@ -30,6 +31,16 @@ use tarball::{Header, Kind};
 
 pub use server::{Fault, Request, Server};
 pub use shared_paths::{Holder, SharedPath, shared_paths};
+
+/// Runs a command with a file as its input, for benches to compare with; what it prints goes nowhere.
+pub fn yardstick(command: &[&str], input: &Path) {
+    let status = Command::new(command[0])
+        .args(&command[1..])
+        .stdin(File::open(input).unwrap())
+        .stdout(Stdio::null())
+        .status();
+    assert!(status.unwrap().success());
+}
 
 /// The file name of [`key`]'s public half.
 pub const KEY_NAME: &str = "test.rsa.pub";

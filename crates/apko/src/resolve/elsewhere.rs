@@ -1,6 +1,6 @@
 //! Which other architecture has what is missing for one.
 
-use apk_repository::{Client, OpenIndex};
+use apk_repository::Client;
 use apk_solver::{Explanation, Step};
 use apk_types::{Arch, PackageRecord};
 
@@ -22,7 +22,8 @@ impl Repositories {
             .into_iter()
             .filter(|arch| !self.indexes.contains_key(arch))
         {
-            let Some(indexes) = self.indexes_of(&client, arch) else {
+            let read = |location| client.read_index(location, arch, &self.trust);
+            let Ok(indexes) = self.locations.iter().map(read).collect::<Result<Vec<_>, _>>() else {
                 continue;
             };
             let steps = explanation
@@ -31,25 +32,12 @@ impl Repositories {
                 .flat_map(|one| &mut one.steps);
             for step in steps.filter(|step| is_about_nothing(step)) {
                 let name = step.dependency.name();
-                if indexes.iter().flatten().any(|package| has(package, name)) {
+                let mut packages = indexes.iter().flatten().flat_map(|index| &index.packages);
+                if packages.any(|package| has(package, name)) {
                     step.elsewhere.push(arch.apk_name().to_owned());
                 }
             }
         }
-    }
-
-    fn indexes_of(&self, client: &Client, arch: Arch) -> Option<Vec<Vec<PackageRecord>>> {
-        let wanted: Vec<_> = self
-            .locations
-            .iter()
-            .map(|location| (location.clone(), arch))
-            .collect();
-        let indexes = client.open_indexes(&wanted, &self.trust).ok()?;
-        let packages = indexes.into_iter().flatten().map(|index| match index {
-            OpenIndex::Parsed(packages) => Some(packages),
-            OpenIndex::Kept(kept) => kept.packages().ok(),
-        });
-        packages.collect()
     }
 }
 
