@@ -1,9 +1,6 @@
 //! The build itself: guest, steps, packages, index.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::{Instant, SystemTime};
 
 use apk_types::{Arch, PackageRecord, Version};
@@ -17,6 +14,7 @@ use crate::error::{BuildError, SbomError};
 use crate::index::update_index;
 use crate::key::SigningKey;
 use crate::linting::{Findings, Linters};
+use crate::parallel::in_parallel;
 use crate::plan::{PackagePlan, Plan};
 use crate::records::{Provenance, Records, log_dependencies, log_packages};
 use crate::sandbox::{Guest, GuestOptions, GuestSetup, GuestTree, Sandbox};
@@ -285,9 +283,9 @@ fn pack_all(
     for package in &plan.packages {
         trees.push(read_tree(package, sandbox.workspace(), events)?);
     }
-    let lint = |(package, tree): (&PackagePlan, &DiskTree)| request.linters.run(package, tree);
+    let lint = |&(package, tree): &(&PackagePlan, &DiskTree)| request.linters.run(package, tree);
     let subjects: Vec<_> = plan.packages.iter().zip(&trees).collect();
-    for (package, findings) in plan.packages.iter().zip(in_parallel(subjects, lint)?) {
+    for (package, findings) in plan.packages.iter().zip(in_parallel(&subjects, lint)?) {
         report(package, findings, plan, request, events)?;
     }
     add_sboms(plan, request, sandbox.workspace(), &mut trees)?;
@@ -309,49 +307,13 @@ fn pack_all(
     let named: Vec<(&str, &(dyn PackageTree + Sync))> = names
         .zip(trees.iter().map(|tree| tree as &(dyn PackageTree + Sync)))
         .collect();
-    let pack = |(package, tree): (&PackagePlan, &DiskTree)| {
+    let pack = |&(package, tree): &(&PackagePlan, &DiskTree)| {
         let found = analyze(plan, package, &named)?;
         let declared = declared(package);
         let packed = packer.pack(package, tree, melange_analyze::merge(&declared, found.clone()))?;
         Ok(Made { packed, found })
     };
-    in_parallel(plan.packages.iter().zip(&trees).collect(), pack)
-}
-
-/// Does the same with all items on as many threads as the machine has processors; the results keep their order.
-fn in_parallel<T: Send + Copy + Sync, R: Send>(
-    items: Vec<T>,
-    work: impl Fn(T) -> Result<R, BuildError> + Sync,
-) -> Result<Vec<R>, BuildError> {
-    let threads = thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(items.len());
-    if threads <= 1 {
-        return items.into_iter().map(work).collect();
-    }
-    let next = AtomicUsize::new(0);
-    let results: Mutex<Vec<(usize, Result<R, BuildError>)>> = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some((place, item)) = {
-                    let place = next.fetch_add(1, Ordering::Relaxed);
-                    items.get(place).map(|item| (place, *item))
-                } {
-                    let result = work(item);
-                    results
-                        .lock()
-                        .unwrap_or_else(|poisoned| poisoned.into_inner())
-                        .push((place, result));
-                }
-            });
-        }
-    });
-    let mut results = results
-        .into_inner()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
-    results.sort_by_key(|(place, _)| *place);
-    results.into_iter().map(|(_, result)| result).collect()
+    in_parallel(&plan.packages.iter().zip(&trees).collect::<Vec<_>>(), pack)
 }
 
 fn report(

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use rustix::fs::FlockOperation;
 
-use crate::scratch::remove;
+use crate::removal::remove;
 
 /// The file in a tree's directory that its users lock, and whose time tells when it was last used.
 const LOCK: &str = "lock";

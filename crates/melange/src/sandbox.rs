@@ -10,8 +10,9 @@ use melange_pipeline::runner::{
 };
 
 use crate::error::BuildError;
+use crate::removal::remove;
 use crate::roots::CachedRoot;
-use crate::scratch::{Scratch, io_error, remove};
+use crate::scratch::{Scratch, io_error};
 
 /// Where the guest sees the cache directory.
 const GUEST_CACHE: &str = "/var/cache/melange";

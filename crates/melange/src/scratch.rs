@@ -5,13 +5,13 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 
 use crate::error::BuildError;
+use crate::removal::remove;
 
 /// What the names of these directories begin with.
 const PREFIX: &str = "melange-scratch-";
@@ -113,26 +113,10 @@ fn remove_abandoned(parent: &Path) {
     }
 }
 
-/// Removes a directory with all in it, whatever its modes are.
-pub(crate) fn remove(path: &Path) {
-    if fs::remove_dir_all(path).is_err() {
-        // Go's module cache, for one, is made of directories that nobody may write.
-        make_writable(path);
-        let _ = fs::remove_dir_all(path);
-    }
-}
-
-fn make_writable(directory: &Path) {
-    let _ = fs::set_permissions(directory, fs::Permissions::from_mode(0o700));
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    for entry in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-        make_writable(&entry.path());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn a_scratch_directory_goes_away_with_read_only_ones_in_it() {

@@ -265,6 +265,10 @@ fn look(on_disk: &Path, path: String) -> Result<(TreeEntry, Extra), TreeError> {
 /// The extended attributes of a file; a file system that has none gives none.
 fn attributes(path: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut attributes = BTreeMap::new();
+    let none: &mut [u8] = &mut [];
+    let Ok(1..) = rustix::fs::llistxattr(path, none) else {
+        return attributes;
+    };
     // The kernel's limits: a list of names and a value are at most 64 KiB each.
     let mut names = vec![0; 64 * 1024];
     let Ok(length) = rustix::fs::llistxattr(path, &mut names) else {

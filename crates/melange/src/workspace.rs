@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::BuildError;
 use crate::ignore::Rules;
+use crate::parallel::in_parallel;
 use crate::scratch::io_error;
 
 /// What the workspace begins with.
@@ -40,13 +41,18 @@ pub(crate) fn copy_sources(from: &Path, ignore_file: &str, to: &Path) -> Result<
     // All is listed before the first copy, for the workspace may lie below the sources.
     let mut files = Vec::new();
     list(from, Path::new(""), &rules, &mut files)?;
-    for file in files {
-        let (source, target) = (from.join(&file), to.join(&file));
-        let parent = target.parent().unwrap_or(to);
-        fs::create_dir_all(parent).map_err(io_error("making", parent))?;
-        copy_file(&source, &target).map_err(io_error("copying into the workspace", &source))?;
+    let mut made = None;
+    for parent in files.iter().filter_map(|file| file.parent()) {
+        if made.replace(parent) != Some(parent) {
+            let directory = to.join(parent);
+            fs::create_dir_all(&directory).map_err(io_error("making", &directory))?;
+        }
     }
-    Ok(())
+    let copied = in_parallel(&files, |file| {
+        let source = from.join(file);
+        copy_file(&source, &to.join(file)).map_err(io_error("copying into the workspace", &source))
+    });
+    copied.map(drop)
 }
 
 fn copy_file(source: &Path, target: &Path) -> io::Result<()> {
