@@ -145,8 +145,8 @@ fn header_length(section: &'static str, input: &[u8]) -> Result<usize, Problem> 
     Ok(length)
 }
 
-/// How hard sections are compressed: what both tools do.
-pub(crate) const LEVEL: u32 = 6;
+/// How hard control and signature sections are compressed: what both tools do.
+const LEVEL: u32 = 6;
 
 /// Compresses a whole section, with a header that is the same everywhere and always: no time, no name, unknown
 /// system.

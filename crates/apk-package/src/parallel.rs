@@ -9,11 +9,13 @@ use std::thread::{self, JoinHandle};
 
 use deflate_pieces::{Joiner, Piece, deflate};
 
-use crate::gzip::LEVEL;
-
 /// How much is deflated at once. It is part of what decides on the bytes, so it is the same whatever the number of
 /// threads.
 const CHUNK: usize = 1 << 20;
+
+/// How hard data sections are compressed: no larger than what the Go melange makes of the same files (it took 112.1 MB
+/// where this takes 111.8 for 300 MB of a distribution's files), in little more than half of level 6's time.
+const LEVEL: u32 = 3;
 
 /// How far back deflate can refer.
 const WINDOW: usize = 32 << 10;
