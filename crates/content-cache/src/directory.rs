@@ -73,6 +73,14 @@ impl Directory {
         self.open_file(name, OFlags::RDWR | OFlags::CREATE)
     }
 
+    /// Makes a regular file for reading and writing; `None` if something of that name is there.
+    pub(crate) fn new_file(&self, name: &str) -> Result<Option<File>, Trouble> {
+        match self.open_file(name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL) {
+            Err(trouble) if trouble.source.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+            opened => opened.map(Some),
+        }
+    }
+
     fn open_file(&self, name: &str, flags: OFlags) -> Result<File, Trouble> {
         // Opening a pipe would wait for its other end.
         let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;

@@ -160,18 +160,30 @@ impl Cache {
         Some(bytes.slice(32..))
     }
 
-    /// Puts a small content into the cache, in place of what is there.
+    /// Puts a small content into the cache, in place of what is there. Who puts another one at the same time is not
+    /// waited for: one of the two stays.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn put(&self, kind: Kind, key: &Key, content: &[u8]) -> io::Result<()> {
-        let _lock = self.lock_entry(kind, key)?;
-        Ok(self.write(kind, key, content)?)
+        let name = format!("{}-{key}", kind.name());
+        let partial = Partial::unshared(self.prepare(&[PARTIAL])?, &name)?;
+        Ok(self.write_into(partial, kind, key, content)?)
     }
 
     /// Writes a small content under a lock that is held already.
     pub(crate) fn write(&self, kind: Kind, key: &Key, content: &[u8]) -> Result<(), Trouble> {
-        let mut partial = self.partial(kind, key)?;
+        let partial = self.partial(kind, key)?;
+        self.write_into(partial, kind, key, content)
+    }
+
+    fn write_into(
+        &self,
+        mut partial: Partial,
+        kind: Kind,
+        key: &Key,
+        content: &[u8],
+    ) -> Result<(), Trouble> {
         let written = partial
             .restart()
             .and_then(|()| partial.write_all(blake3::hash(content).as_bytes()))

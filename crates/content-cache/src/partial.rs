@@ -1,6 +1,7 @@
 //! Files in the making.
 
 use std::fs::File;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,24 @@ impl Partial {
             place: Some((directory, name)),
             failure: None,
         })
+    }
+
+    /// Makes a file of its own, whose name begins with `name`, for who neither goes on with what others began nor
+    /// waits for them.
+    pub(crate) fn unshared(directory: Directory, name: &str) -> Result<Self, Trouble> {
+        loop {
+            // Processes that share a cache need not see each other's numbers.
+            let suffix = RandomState::new().hash_one(std::process::id());
+            let name = format!("{name}-{suffix:016x}");
+            if let Some(file) = directory.new_file(&name)? {
+                return Ok(Self {
+                    file,
+                    path: directory.path_of(&name),
+                    place: Some((directory, name)),
+                    failure: None,
+                });
+            }
+        }
     }
 
     /// Makes one in memory that is nowhere by name.
