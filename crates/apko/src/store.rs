@@ -31,7 +31,7 @@ const LAYERS: Kind = Kind::new("layers");
 const BLOBS: Kind = Kind::new("blobs");
 
 /// What a layer's key is of; to be changed when the same members would be written differently.
-const LAYER_CONTEXT: &str = "apko layer v2";
+const LAYER_CONTEXT: &str = "apko layer v3";
 
 /// Where packages and layers are kept: a directory that many builds may share, at the same time too. What was damaged
 /// in it is noticed and made anew.

@@ -177,13 +177,7 @@ impl Cache {
         self.write_into(partial, kind, key, content)
     }
 
-    fn write_into(
-        &self,
-        mut partial: Partial,
-        kind: Kind,
-        key: &Key,
-        content: &[u8],
-    ) -> Result<(), Trouble> {
+    fn write_into(&self, mut partial: Partial, kind: Kind, key: &Key, content: &[u8]) -> Result<(), Trouble> {
         let written = partial
             .restart()
             .and_then(|()| partial.write_all(blake3::hash(content).as_bytes()))

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
-use bytes::Bytes;
+use bytes::{BufMut as _, BytesMut};
 use deflate_pieces::Piece;
 use file_content::{Content, ContentError, Stored};
 use serde::{Deserialize, Serialize};
 use tarball::{BLOCK, Entry, Header, HeaderError};
 
-use crate::pieces::{DiffId, Output, PieceCache};
+use crate::pieces::{DiffId, Group, Output, PieceCache};
 use crate::{Descriptor, Digest, media_type};
 
 /// What a finished layer is known by.
@@ -121,16 +121,19 @@ impl From<io::Error> for LayerError {
 }
 
 /// A group is closed with the next member that its path chooses, once it has this size ...
-const GROUP: usize = 256 << 10;
+const GROUP: usize = 512 << 10;
 
-/// ... and at this size in any case.
+/// ... and at this size in any case, ...
 const MAX_GROUP: usize = 1 << 20;
+
+/// ... and when so much was taken over between its parts: what comes behind shall not wait for long.
+const MAX_BETWEEN: u64 = 16 << 20;
 
 /// Writes one layer as `tar+gzip` or `tar+zstd` into any writer, hashing it before and after compression.
 ///
-/// Members go into groups of 256 KiB to 1 MiB, and each group is compressed on its own, so that a [`PieceCache`]
+/// Members go into groups of 512 KiB to 1 MiB, and each group is compressed on its own, so that a [`PieceCache`]
 /// can give it again when only other groups changed. For gzip, a content that comes with its deflated form is taken
-/// over as it is.
+/// over as it is, and does not count; what of a group is before and behind it are two runs of one group.
 /// Where groups begin depends on the members near that place alone, not on the number of threads, nor on what
 /// is cached.
 ///
@@ -140,7 +143,10 @@ pub struct LayerWriter<W> {
     output: Output<W>,
     algorithm: Algorithm,
     diff_id: DiffId,
-    group: Vec<u8>,
+    group: Group,
+    /// The last run of the group.
+    run: BytesMut,
+    header: Vec<u8>,
 }
 
 impl<W: Write + Send + 'static> LayerWriter<W> {
@@ -165,7 +171,9 @@ impl<W: Write + Send + 'static> LayerWriter<W> {
             output: Output::start(out, compression, cache)?,
             algorithm: compression.algorithm,
             diff_id: DiffId::start()?,
-            group: Vec::new(),
+            group: Group::default(),
+            run: BytesMut::new(),
+            header: Vec::new(),
         })
     }
 
@@ -183,7 +191,9 @@ impl<W: Write + Send + 'static> LayerWriter<W> {
                 actual,
             });
         }
-        header.encode(&mut self.group)?;
+        self.header.clear();
+        header.encode(&mut self.header)?;
+        self.run.extend_from_slice(&self.header);
         match content {
             Content::Stored(stored) if self.algorithm == Algorithm::Gzip && stored.deflated().is_some() => {
                 self.take_over(stored, content)?
@@ -191,8 +201,10 @@ impl<W: Write + Send + 'static> LayerWriter<W> {
             _ => content.chunks(|chunk| self.gather(&chunk))?,
         }
         let padding = (actual.wrapping_neg() % BLOCK as u64) as usize;
-        self.group.resize(self.group.len() + padding, 0);
-        if self.group.len() >= MAX_GROUP || self.group.len() >= GROUP && ends_group(&header.path) {
+        self.run.put_bytes(0, padding);
+        let size = self.group_size();
+        let is_full = size >= MAX_GROUP || self.group.between >= MAX_BETWEEN;
+        if is_full || size >= GROUP && ends_group(&header.path) {
             self.end_group()?;
         }
         Ok(())
@@ -204,7 +216,7 @@ impl<W: Write + Send + 'static> LayerWriter<W> {
     /// When writing fails.
     pub fn finish(mut self) -> Result<(Layer, W), LayerError> {
         // Two blocks of zeros end an archive.
-        self.group.resize(self.group.len() + 2 * BLOCK, 0);
+        self.run.put_bytes(0, 2 * BLOCK);
         self.end_group()?;
         let (diff_id, uncompressed_size) = self.diff_id.finish()?;
         let (mut out, digest, size) = self.output.finish()?.finish();
@@ -227,26 +239,34 @@ impl<W: Write + Send + 'static> LayerWriter<W> {
     /// Adds a part of a content to the group.
     fn gather(&mut self, mut part: &[u8]) -> Result<(), LayerError> {
         while !part.is_empty() {
-            let room = MAX_GROUP.saturating_sub(self.group.len());
+            let room = MAX_GROUP.saturating_sub(self.group_size());
             if room == 0 {
                 self.end_group()?;
                 continue;
             }
             let (now, later) = part.split_at(part.len().min(room));
-            self.group.extend_from_slice(now);
+            self.run.extend_from_slice(now);
             part = later;
         }
         Ok(())
     }
 
+    fn group_size(&self) -> usize {
+        self.group.size + self.run.len()
+    }
+
+    fn end_run(&mut self) -> Result<(), LayerError> {
+        let run = self.run.split().freeze();
+        self.group.size += run.len();
+        self.group.runs.push(run.clone());
+        Ok(self.diff_id.update(run)?)
+    }
+
     fn end_group(&mut self) -> Result<(), LayerError> {
-        if self.group.is_empty() {
-            return Ok(());
-        }
-        let next = Vec::with_capacity(GROUP + (64 << 10));
-        let group = Bytes::from(std::mem::replace(&mut self.group, next));
-        self.diff_id.update(group.clone())?;
-        Ok(self.output.compress(group)?)
+        self.end_run()?;
+        // All runs of a group share one allocation.
+        self.run = BytesMut::with_capacity(GROUP + (64 << 10));
+        Ok(self.output.compress(std::mem::take(&mut self.group))?)
     }
 
     /// Writes a content by its deflated form; the content itself is only hashed.
@@ -254,12 +274,13 @@ impl<W: Write + Send + 'static> LayerWriter<W> {
         let Some(deflated) = stored.deflated() else {
             return Ok(());
         };
-        self.end_group()?;
+        self.end_run()?;
         let piece = Piece {
             length: content.len(),
             crc: deflated.crc,
         };
-        self.output.copy(Arc::clone(deflated), piece)?;
+        self.group.copied.push((Arc::clone(deflated), piece));
+        self.group.between += content.len();
         content.chunks(|chunk| Ok(self.diff_id.update(chunk)?))
     }
 }

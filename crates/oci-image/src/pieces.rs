@@ -13,21 +13,21 @@ use sha2::{Digest as _, Sha256};
 use crate::digest::Hashing;
 use crate::{Algorithm, Compression, Digest};
 
-/// Keeps compressed pieces from one layer to the next, whatever image it belongs to.
+/// Keeps the compressed pieces of groups from one layer to the next, whatever image it belongs to.
 pub trait PieceCache: Send + Sync {
-    /// The piece of a key, verified.
+    /// The pieces of a key, verified.
     fn get(&self, key: &Hash) -> Option<Bytes>;
 
-    /// Keeps a piece. That it cannot be kept is no error.
+    /// Keeps the pieces of a group. That they cannot be kept is no error.
     fn put(&self, key: &Hash, compressed: &[u8]);
 }
 
 /// Names what the key is of; to be changed when the same bytes would be deflated differently.
-const KEY_CONTEXT: &str = "apko layer piece v1";
+const KEY_CONTEXT: &str = "apko layer pieces v2";
 /// The same for Zstandard.
-const ZSTD_KEY_CONTEXT: &str = "apko layer zstd piece v1";
+const ZSTD_KEY_CONTEXT: &str = "apko layer zstd pieces v2";
 
-/// Below this size in bytes, a piece is deflated with at least [`SMALL_LEVEL`]: that costs nothing, and a layer of a few
+/// Below this size in bytes, a group is deflated with at least [`SMALL_LEVEL`]: that costs nothing, and a layer of a few
 /// small files has no other pieces.
 const SMALL: usize = 256 << 10;
 const SMALL_LEVEL: u32 = 6;
@@ -74,17 +74,31 @@ impl DiffId {
     }
 }
 
-/// A piece on its way into the blob.
-enum Part {
-    /// Under way in one of the compressing threads.
-    Compressing(Receiver<io::Result<(Bytes, Piece)>>),
-    /// Deflated before.
-    Copied(Arc<Deflated>, Piece),
+/// Members of a layer that are compressed together: runs of uncompressed bytes, and what was deflated before and comes
+/// behind each run but the last.
+#[derive(Default)]
+pub(crate) struct Group {
+    pub(crate) runs: Vec<Bytes>,
+    /// The size of the runs in bytes.
+    pub(crate) size: usize,
+    pub(crate) copied: Vec<(Arc<Deflated>, Piece)>,
+    /// How many bytes that inflates to.
+    pub(crate) between: u64,
+}
+
+/// A piece of each run.
+type Pieces = Vec<(Bytes, Piece)>;
+
+/// A group on its way into the blob.
+struct Part {
+    compressing: Receiver<io::Result<Pieces>>,
+    copied: Vec<(Arc<Deflated>, Piece)>,
 }
 
 struct Job {
-    content: Bytes,
-    reply: SyncSender<io::Result<(Bytes, Piece)>>,
+    runs: Vec<Bytes>,
+    size: usize,
+    reply: SyncSender<io::Result<Pieces>>,
 }
 
 /// Compresses on several threads, and writes and hashes the blob on another one, in the order of submission.
@@ -122,16 +136,14 @@ impl<W: Write + Send + 'static> Output<W> {
         })
     }
 
-    /// Compresses a content, or takes its piece from the cache.
-    pub(crate) fn compress(&mut self, content: Bytes) -> io::Result<()> {
-        let (reply, result) = sync_channel(1);
-        self.send(Part::Compressing(result))?;
-        self.jobs.send(Job { content, reply }).map_err(|_| died())
-    }
-
-    /// Copies a piece that was deflated before; only for gzip.
-    pub(crate) fn copy(&mut self, deflated: Arc<Deflated>, piece: Piece) -> io::Result<()> {
-        self.send(Part::Copied(deflated, piece))
+    /// Compresses the runs of a group, or takes their pieces from the cache.
+    pub(crate) fn compress(&mut self, group: Group) -> io::Result<()> {
+        let Group {
+            runs, size, copied, ..
+        } = group;
+        let (reply, compressing) = sync_channel(1);
+        self.send(Part { compressing, copied })?;
+        self.jobs.send(Job { runs, size, reply }).map_err(|_| died())
     }
 
     fn send(&mut self, part: Part) -> io::Result<()> {
@@ -156,42 +168,67 @@ fn work(queue: &Mutex<Receiver<Job>>, compression: Compression, cache: Option<&d
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = next else { break };
         // The receiver is gone when the layer was given up half-way.
-        let _ = job.reply.send(piece(&job.content, compression, cache));
+        let _ = job.reply.send(pieces(&job, compression, cache));
     }
 }
 
-fn piece(
-    content: &[u8],
-    compression: Compression,
-    cache: Option<&dyn PieceCache>,
-) -> io::Result<(Bytes, Piece)> {
+fn pieces(job: &Job, compression: Compression, cache: Option<&dyn PieceCache>) -> io::Result<Pieces> {
     let level = match compression {
         Compression {
             algorithm: Algorithm::Gzip,
             level,
             ..
-        } if content.len() < SMALL => level.max(SMALL_LEVEL),
+        } if job.size < SMALL => level.max(SMALL_LEVEL),
         Compression { level, .. } => level,
     };
-    let compress = || match compression.algorithm {
-        Algorithm::Gzip => deflate(content, &[], level),
-        Algorithm::Zstd => frame(content, level).map(|frame| (frame, Piece::of(content))),
+    let compress = |run: &Bytes| match compression.algorithm {
+        _ if run.is_empty() => Ok((Bytes::new(), Piece::of(run))),
+        Algorithm::Gzip => deflate(run, &[], level).map(|(deflated, piece)| (deflated.into(), piece)),
+        Algorithm::Zstd => Ok((frame(run, level)?.into(), Piece::of(run))),
     };
     let Some(cache) = cache else {
-        return compress().map(|(compressed, piece)| (compressed.into(), piece));
+        return job.runs.iter().map(compress).collect();
     };
     let mut hasher = blake3::Hasher::new_derive_key(match compression.algorithm {
         Algorithm::Gzip => KEY_CONTEXT,
         Algorithm::Zstd => ZSTD_KEY_CONTEXT,
     });
-    hasher.update(&[level as u8]).update(content);
-    let key = hasher.finalize().into();
-    if let Some(compressed) = cache.get(&key) {
-        return Ok((compressed, Piece::of(content)));
+    hasher.update(&[level as u8]);
+    for run in &job.runs {
+        hasher.update(&(run.len() as u64).to_le_bytes()).update(run);
     }
-    let (compressed, piece) = compress()?;
-    cache.put(&key, &compressed);
-    Ok((compressed.into(), piece))
+    let key = hasher.finalize().into();
+    if let Some(pieces) = cache.get(&key).and_then(|kept| unpack(kept, &job.runs)) {
+        return Ok(pieces);
+    }
+    let pieces: Pieces = job.runs.iter().map(compress).collect::<io::Result<_>>()?;
+    cache.put(&key, &pack(&pieces));
+    Ok(pieces)
+}
+
+/// The pieces behind their lengths.
+fn pack(pieces: &Pieces) -> Vec<u8> {
+    let lengths = pieces.iter().map(|(piece, _)| piece.len() as u32);
+    let mut packed: Vec<u8> = lengths.flat_map(u32::to_le_bytes).collect();
+    pieces
+        .iter()
+        .for_each(|(piece, _)| packed.extend_from_slice(piece));
+    packed
+}
+
+fn unpack(packed: Bytes, runs: &[Bytes]) -> Option<Pieces> {
+    const LENGTH: usize = size_of::<u32>();
+    let lengths = packed.get(..runs.len() * LENGTH)?;
+    let mut end = lengths.len();
+    let pieces = runs
+        .iter()
+        .zip(lengths.chunks_exact(LENGTH))
+        .map(|(run, length)| {
+            let start = end;
+            end += u32::from_le_bytes(length.try_into().ok()?) as usize;
+            (end <= packed.len()).then(|| (packed.slice(start..end), Piece::of(run)))
+        });
+    pieces.collect()
 }
 
 /// One frame, with the content's size and checksum.
@@ -203,13 +240,11 @@ fn frame(content: &[u8], level: u32) -> io::Result<Vec<u8>> {
 
 fn write_gzip<W: Write>(out: W, parts: &Receiver<Part>) -> io::Result<Hashing<W>> {
     let mut joiner = Joiner::new(Hashing::new(out))?;
-    for part in parts {
-        match part {
-            Part::Compressing(result) => {
-                let (deflated, piece) = result.recv().map_err(|_| died())??;
-                joiner.append(&deflated, piece)?;
-            }
-            Part::Copied(deflated, piece) => {
+    for Part { compressing, copied } in parts {
+        let mut copied = copied.into_iter();
+        for (deflated, piece) in compressing.recv().map_err(|_| died())?? {
+            joiner.append(&deflated, piece)?;
+            if let Some((deflated, piece)) = copied.next() {
                 deflated.chunks(|chunk| joiner.out().write_all(&chunk))?;
                 joiner.note(piece);
             }
@@ -221,11 +256,9 @@ fn write_gzip<W: Write>(out: W, parts: &Receiver<Part>) -> io::Result<Hashing<W>
 fn write_frames<W: Write>(out: W, parts: &Receiver<Part>) -> io::Result<Hashing<W>> {
     let mut out = Hashing::new(out);
     for part in parts {
-        let Part::Compressing(result) = part else {
-            return Err(died());
-        };
-        let (frame, _) = result.recv().map_err(|_| died())??;
-        out.write_all(&frame)?;
+        for (frame, _) in part.compressing.recv().map_err(|_| died())?? {
+            out.write_all(&frame)?;
+        }
     }
     Ok(out)
 }
