@@ -2,14 +2,10 @@
 
 use std::io::{self, BufRead, Read};
 
-use miniz_oxide::inflate::TINFLStatus;
-use miniz_oxide::inflate::core::inflate_flags::{
-    TINFL_FLAG_HAS_MORE_INPUT, TINFL_FLAG_STOP_ON_BLOCK_BOUNDARY,
-};
-use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
+use crate::inflate::{Fault, Inflater, Output, ROOM, WINDOW};
 
-/// The window is a part of it; a power of two, as the inflater asks.
-const RING: usize = 256 << 10;
+/// How much is inflated at once.
+const PART: usize = 256 << 10;
 
 /// Where a deflate block begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,23 +42,28 @@ impl From<InflateError> for io::Error {
     }
 }
 
-/// Inflates all gzip members of a slice, one after the other. Uses 256 KiB, and 24 bytes for each block.
+/// Inflates all gzip members of a slice, one after the other. Uses 320 KiB, and 24 bytes for each block.
 ///
 /// Errors are [`InflateError`] inside of [`io::Error`].
 pub struct BlockReader<'a> {
     input: &'a [u8],
-    position: usize,
-    inflater: Box<DecompressorOxide>,
-    ring: Box<[u8]>,
-    /// What was inflated and not consumed yet: a part of the ring.
+    /// The next bit of it.
+    bit: u64,
+    inflater: Inflater,
+    /// The window, and what was inflated behind it.
+    buffer: Box<[u8]>,
+    /// What was inflated and not consumed yet: a part of the buffer.
     start: usize,
     end: usize,
+    /// Where in the buffer this member began; its beginning if that is long ago.
+    base: usize,
     output: u64,
     blocks: Vec<Block>,
     member: u32,
     member_start: u64,
     crc: crc32fast::Hasher,
-    inside: bool,
+    /// After an error there is nothing to go on with.
+    failed: Option<InflateError>,
 }
 
 impl<'a> BlockReader<'a> {
@@ -70,17 +71,18 @@ impl<'a> BlockReader<'a> {
     pub fn new(input: &'a [u8]) -> Self {
         Self {
             input,
-            position: 0,
-            inflater: Box::default(),
-            ring: vec![0; RING].into_boxed_slice(),
+            bit: 0,
+            inflater: Inflater::new(),
+            buffer: vec![0; WINDOW + PART + ROOM].into_boxed_slice(),
             start: 0,
             end: 0,
+            base: 0,
             output: 0,
             blocks: Vec::new(),
             member: 0,
             member_start: 0,
             crc: crc32fast::Hasher::new(),
-            inside: false,
+            failed: None,
         }
     }
 
@@ -94,84 +96,101 @@ impl<'a> BlockReader<'a> {
         self.output - (self.end - self.start) as u64
     }
 
-    fn note_block(&mut self, bit: u64) {
-        self.blocks.push(Block {
-            output: self.output,
-            bit,
-            member: self.member,
-        });
-    }
-
     /// Inflates some more; nothing at the end of the input.
     fn inflate(&mut self) -> Result<(), InflateError> {
         while self.start == self.end {
-            if !self.inside && !self.begin_member()? {
+            if self.inflater.is_at_end() && !self.begin_member()? {
                 return Ok(());
             }
-            let at = self.end % RING;
-            let input = &self.input[self.position..];
-            let flags = TINFL_FLAG_HAS_MORE_INPUT | TINFL_FLAG_STOP_ON_BLOCK_BOUNDARY;
-            let (status, read, written) = decompress(&mut self.inflater, input, &mut self.ring, at, flags);
-            self.position += read;
-            (self.start, self.end) = (at, at + written);
-            self.output += written as u64;
-            self.crc.update(&self.ring[at..at + written]);
-            match status {
-                TINFLStatus::BlockBoundary => {
-                    let unread = self
-                        .inflater
-                        .block_boundary_state()
-                        .map_or(0, |state| state.num_bits);
-                    self.note_block(self.position as u64 * 8 - u64::from(unread));
-                }
-                TINFLStatus::HasMoreOutput => {}
-                TINFLStatus::Done => self.end_member()?,
-                TINFLStatus::NeedsMoreInput | TINFLStatus::FailedCannotMakeProgress => {
-                    return Err(InflateError::Truncated(self.input.len()));
-                }
-                _ => return Err(InflateError::Corrupt(self.position)),
+            self.slide();
+            let (before, output, member) = (self.end, self.output, self.member);
+            let mut out = Output {
+                bytes: &mut self.buffer,
+                start: self.base,
+                at: before,
+            };
+            let blocks = &mut self.blocks;
+            let mut begins = |bit, at: usize| {
+                blocks.push(Block {
+                    output: output + (at - before) as u64,
+                    bit,
+                    member,
+                });
+            };
+            let inflated = self.inflater.inflate(self.input, self.bit, &mut out, &mut begins);
+            self.end = out.at;
+            self.output += (self.end - before) as u64;
+            self.bit = inflated.map_err(|fault| match fault {
+                Fault::Corrupt => InflateError::Corrupt((self.bit / 8) as usize),
+                Fault::Truncated => InflateError::Truncated(self.input.len()),
+            })?;
+            self.crc.update(&self.buffer[before..self.end]);
+            if self.inflater.is_at_end() {
+                self.end_member()?;
             }
         }
         Ok(())
     }
 
+    /// Makes room for more behind the window.
+    fn slide(&mut self) {
+        if self.end + ROOM > self.buffer.len() {
+            let gone = self.end - WINDOW;
+            self.buffer.copy_within(gone..self.end, 0);
+            self.base = self.base.saturating_sub(gone);
+            (self.start, self.end) = (WINDOW, WINDOW);
+        }
+    }
+
+    /// The byte in the input that the next member or trailer begins with.
+    fn byte(&self) -> usize {
+        self.bit.div_ceil(8) as usize
+    }
+
     fn begin_member(&mut self) -> Result<bool, InflateError> {
-        if self.position == self.input.len() {
-            return match self.position {
+        let at = self.byte();
+        if at == self.input.len() {
+            return match at {
                 0 => Err(InflateError::Truncated(0)),
                 _ => Ok(false),
             };
         }
-        self.position += header_length(&self.input[self.position..], self.position)?;
-        self.inflater.init();
+        let length = header_length(&self.input[at..], at)?;
+        self.bit = (at + length) as u64 * 8;
+        self.inflater.begin();
         self.crc = crc32fast::Hasher::new();
         self.member_start = self.output;
-        self.note_block(self.position as u64 * 8);
-        self.inside = true;
+        self.base = self.end;
         Ok(true)
     }
 
     fn end_member(&mut self) -> Result<(), InflateError> {
+        let at = self.byte();
         let trailer = self
             .input
-            .get(self.position..self.position + 8)
+            .get(at..at + 8)
             .ok_or(InflateError::Truncated(self.input.len()))?;
         let length = (self.output - self.member_start) as u32;
         let crc = std::mem::take(&mut self.crc).finalize();
         if trailer[..4] != crc.to_le_bytes() || trailer[4..] != length.to_le_bytes() {
-            return Err(InflateError::Corrupt(self.position));
+            return Err(InflateError::Corrupt(at));
         }
-        self.position += 8;
+        self.bit = (at + 8) as u64 * 8;
         self.member += 1;
-        self.inside = false;
         Ok(())
     }
 }
 
 impl BufRead for BlockReader<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.inflate()?;
-        Ok(&self.ring[self.start..self.end])
+        if let Some(error) = self.failed {
+            return Err(error.into());
+        }
+        if let Err(error) = self.inflate() {
+            self.failed = Some(error);
+            return Err(error.into());
+        }
+        Ok(&self.buffer[self.start..self.end])
     }
 
     fn consume(&mut self, amount: usize) {

@@ -44,6 +44,8 @@
 
 mod bits;
 mod blocks;
+mod huffman;
+mod inflate;
 mod join;
 mod splice;
 
