@@ -173,14 +173,15 @@ impl Cache {
 
     /// Writes a small content under a lock that is held already.
     pub(crate) fn write(&self, kind: Kind, key: &Key, content: &[u8]) -> Result<(), Trouble> {
-        let partial = self.partial(kind, key)?;
+        let mut partial = self.partial(kind, key)?;
+        let emptied = partial.restart();
+        emptied.map_err(|source| Trouble::new(partial.path(), source))?;
         self.write_into(partial, kind, key, content)
     }
 
     fn write_into(&self, mut partial: Partial, kind: Kind, key: &Key, content: &[u8]) -> Result<(), Trouble> {
         let written = partial
-            .restart()
-            .and_then(|()| partial.write_all(blake3::hash(content).as_bytes()))
+            .write_all(blake3::hash(content).as_bytes())
             .and_then(|()| partial.write_all(content));
         if let Err(source) = written {
             let _ = partial.restart();

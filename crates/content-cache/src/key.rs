@@ -58,7 +58,7 @@ impl Key {
 
     /// The name of the directory it is in.
     pub(crate) fn prefix(&self) -> &str {
-        self.0.split_at(2).0
+        self.0.split_at(1).0
     }
 }
 

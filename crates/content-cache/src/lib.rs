@@ -56,7 +56,7 @@ pub use lock::Lock;
 pub use partial::Partial;
 
 /// The version of the layout; a cache with another one beside it does not disturb.
-const LAYOUT: &str = "v1";
+const LAYOUT: &str = "v2";
 
 /// What is still being made.
 const PARTIAL: &str = "partial";

@@ -90,7 +90,10 @@ impl Partial {
     /// # Errors
     /// When the file cannot be changed.
     pub fn restart(&mut self) -> io::Result<()> {
-        self.file.set_len(0)?;
+        // A file that is cut is written to the disk by some file systems when it is closed.
+        if self.length()? > 0 {
+            self.file.set_len(0)?;
+        }
         self.file.rewind()
     }
 

@@ -173,8 +173,8 @@ fn what_is_not_of_the_cache_stays() {
     fs::write(outside.join("ab/file"), "mine").unwrap();
     entry(&cache, "a", "text", "text").unwrap();
     fs::write(cache.root().join("notes"), "mine").unwrap();
-    std::os::unix::fs::symlink(&outside, cache.root().join("v1/things/link")).unwrap();
-    std::os::unix::fs::symlink(&outside, cache.root().join("v1/link")).unwrap();
+    std::os::unix::fs::symlink(&outside, cache.root().join("v2/things/link")).unwrap();
+    std::os::unix::fs::symlink(&outside, cache.root().join("v2/link")).unwrap();
     cache.clean(&Clean::default()).unwrap();
     assert!(!cache.path(THINGS, &key("a")).exists());
     assert!(cache.root().join("notes").exists() && outside.join("ab/file").exists());
@@ -186,7 +186,7 @@ fn a_cache_that_cannot_be_written_still_gives_what_it_has() {
     let cache = Cache::at(root.path());
     entry(&cache, "a", "text", "text").unwrap();
     let read_only = |mode| {
-        for directory in ["v1/locks", "v1/partial"] {
+        for directory in ["v2/locks", "v2/partial"] {
             fs::set_permissions(root.path().join(directory), Permissions::from_mode(mode)).unwrap();
         }
     };

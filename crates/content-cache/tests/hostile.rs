@@ -41,13 +41,13 @@ fn nothing_is_written_or_removed_through_a_link() {
     let name = format!("things-{}", key("a"));
     let places = [
         ("CACHEDIR.TAG", &outside.join("ab/file")),
-        ("v1", &outside),
-        ("v1/partial", &outside),
-        ("v1/locks", &outside),
-        ("v1/things", &outside),
-        (&format!("v1/things/{}", &key("a").as_str()[..2]), &outside),
-        (&format!("v1/partial/{name}"), &outside.join("ab/file")),
-        (&format!("v1/locks/{name}"), &outside.join("ab/file")),
+        ("v2", &outside),
+        ("v2/partial", &outside),
+        ("v2/locks", &outside),
+        ("v2/things", &outside),
+        (&format!("v2/things/{}", &key("a").as_str()[..1]), &outside),
+        (&format!("v2/partial/{name}"), &outside.join("ab/file")),
+        (&format!("v2/locks/{name}"), &outside.join("ab/file")),
     ];
     for (number, (place, target)) in places.into_iter().enumerate() {
         let cache = Cache::at(root.path().join(number.to_string()));
@@ -127,7 +127,7 @@ fn worker_uses_the_cache_of_another_user() {
     assert_eq!(*told.lock().unwrap(), [""; 0]);
     assert_eq!(fetch(&cache, "new").unwrap(), "text");
     assert_eq!(fetch(&cache, "unreadable").unwrap(), "text");
-    let locks = Path::new(&root).join("v1/locks");
+    let locks = Path::new(&root).join("v2/locks");
     for told in told.lock().unwrap().drain(..) {
         assert!(told.starts_with(locks.to_str().unwrap()), "{told}");
         assert!(told.ends_with("Permission denied (os error 13)"), "{told}");

@@ -211,6 +211,7 @@ impl Inflater {
     }
 
     /// Goes on while the ends of input and output are far away; whether it came to the end of the block.
+    #[inline(never)]
     fn fast(&self, bits: &mut Bits<'_>, out: &mut Output<'_>) -> Result<bool, Fault> {
         let (litlen, distances) = (&*self.litlen, &*self.distances);
         let (input, start) = (bits.input, out.start);

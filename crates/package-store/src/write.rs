@@ -19,8 +19,8 @@ const LEVEL: u32 = 3;
 
 const SECTION: &str = "data section";
 
-/// How much is gathered before it is written.
-const BUFFER: usize = 256 << 10;
+/// How much is gathered before it is written; what comes in larger parts is not.
+const BUFFER: usize = 64 << 10;
 
 /// Verifies a package, inflates it and writes its file, in place of any that is there. When it fails, what was written until
 /// then is of no use.
@@ -46,9 +46,13 @@ pub fn write(
         .read(true)
         .write(true)
         .create(true)
-        .truncate(true)
+        .truncate(false)
         .open(path);
     let file = file.map_err(io)?;
+    // A file that is cut is written to the disk by some file systems when it is closed.
+    if file.metadata().map_err(io)?.len() > 0 {
+        file.set_len(0).map_err(io)?;
+    }
     let contents = Contents::write(verified.data(), limits, &file);
     let contents = contents.map_err(|fault| match fault {
         Fault::Problem(problem) => problem.of(expected.package).into(),
