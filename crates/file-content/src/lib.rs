@@ -26,6 +26,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
 
 /// A BLAKE3 hash.
 pub type Hash = [u8; 32];
@@ -112,8 +114,7 @@ impl FileRange {
         let mut hasher = hash.map(|_| blake3::Hasher::new());
         let mut at = 0;
         while at < self.length {
-            let mut chunk = vec![0; (self.length - at).min(CHUNK) as usize];
-            self.read_at(at, &mut chunk)?;
+            let chunk = self.read_range(at, (self.length - at).min(CHUNK) as usize)?;
             at += chunk.len() as u64;
             if let Some(hasher) = &mut hasher {
                 hasher.update(&chunk);
@@ -131,11 +132,32 @@ impl FileRange {
         let read = self.file.read_exact_at(buffer, self.start + offset);
         read.map_err(|source| match source.kind() {
             io::ErrorKind::UnexpectedEof => self.damaged(),
-            _ => ContentError::Read {
-                path: self.path.to_path_buf(),
-                source,
-            },
+            _ => self.unreadable(source),
         })
+    }
+
+    /// The bytes at an offset, in a buffer that nobody had to fill before.
+    fn read_range(&self, offset: u64, length: usize) -> Result<Vec<u8>, ContentError> {
+        let mut bytes = Vec::with_capacity(length);
+        let mut at = self.start + offset;
+        while bytes.len() < length {
+            let room = spare_capacity(&mut bytes);
+            match rustix::io::pread(&*self.file, room, at) {
+                Ok(0) => return Err(self.damaged()),
+                Ok(read) => at += read as u64,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(self.unreadable(errno.into())),
+            }
+        }
+        bytes.truncate(length);
+        Ok(bytes)
+    }
+
+    fn unreadable(&self, source: io::Error) -> ContentError {
+        ContentError::Read {
+            path: self.path.to_path_buf(),
+            source,
+        }
     }
 
     fn damaged(&self) -> ContentError {
@@ -237,8 +259,7 @@ impl Content {
             Self::Memory(bytes) => return Ok(bytes.clone()),
             Self::Stored(stored) => stored,
         };
-        let mut bytes = vec![0; stored.range.length as usize];
-        stored.range.read_at(0, &mut bytes)?;
+        let bytes = stored.range.read_range(0, stored.range.length as usize)?;
         match blake3::hash(&bytes) == stored.hash {
             true => Ok(bytes.into()),
             false => Err(stored.range.damaged()),
