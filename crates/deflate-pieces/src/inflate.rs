@@ -458,3 +458,7 @@ impl<'i> Bits<'i> {
         Ok((entry, value))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
