@@ -226,6 +226,7 @@ fn run(
         drop_capabilities: &plan.drop_capabilities,
     };
     let files = sandbox.start(guest, runner, &setup)?;
+    tell_left_out(sandbox.tree(), events);
     // Before any step runs, for what steps do to the guest's accounts must not name owners.
     let names = Names::read(&files);
     for package in &plan.packages {
@@ -235,6 +236,16 @@ fn run(
         sandbox.stop();
     }
     Ok(names)
+}
+
+/// Says which packages a guest goes without.
+pub(crate) fn tell_left_out(tree: &GuestTree, events: &mut dyn Events) {
+    for package in &tree.left_out {
+        let message = format!(
+            "the repositories have no `{package}`; the guest goes without, for its sources are fetched outside of it"
+        );
+        events.event(Event::Warning { message: &message });
+    }
 }
 
 fn run_package(

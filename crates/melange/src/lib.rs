@@ -68,6 +68,7 @@ mod roots;
 mod sandbox;
 mod sbom;
 mod scratch;
+mod sources;
 mod test;
 mod toolchain;
 mod tree;

@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use melange_pipeline::runner::{
-    Cancel, GuestPath, HostPath, Limits, Mount, Network, Overlay, Runner, Session, SessionSpec, Step,
-    StepError, StepEvents, StepOptions, User, WORKSPACE, run_steps,
+    Cancel, GuestPath, HostPath, Limits, Mount, Network, Overlay, Runner, Session, SessionSpec, Sources,
+    Step, StepError, StepEvents, StepOptions, User, WORKSPACE, run_steps,
 };
 
 use crate::error::BuildError;
 use crate::removal::remove;
 use crate::roots::CachedRoot;
 use crate::scratch::{Scratch, io_error};
+use crate::sources::{BuildSources, SourceTools};
 
 /// Where the guest sees the cache directory.
 const GUEST_CACHE: &str = "/var/cache/melange";
@@ -40,6 +42,8 @@ pub struct GuestOptions {
     pub interactive: bool,
     /// Variables of that shell.
     pub shell_environment: BTreeMap<String, String>,
+    /// What gets sources outside of the guest; without it, guests do that themselves.
+    pub sources: Option<SourceTools>,
     /// Texts that are shown as `***` wherever steps write them.
     pub hidden: Vec<String>,
     /// Whether the guest and the workspace stay.
@@ -60,13 +64,14 @@ impl GuestOptions {
             trace: false,
             interactive: false,
             shell_environment: BTreeMap::new(),
+            sources: None,
             hidden: Vec::new(),
             keep: false,
             cancel: Cancel::default(),
         }
     }
 
-    fn steps(&self, deadline: Option<Instant>) -> StepOptions {
+    fn steps(&self, deadline: Option<Instant>, sources: Option<Arc<dyn Sources>>) -> StepOptions {
         StepOptions {
             trace: self.trace,
             deadline,
@@ -74,6 +79,8 @@ impl GuestOptions {
             interactive: self.interactive,
             shell_environment: self.shell_environment.clone(),
             hidden: self.hidden.clone(),
+            shell_after: None,
+            sources,
         }
     }
 }
@@ -110,6 +117,8 @@ pub struct GuestTree {
     pub record: String,
     /// The packages in it, `name=version`.
     pub packages: Vec<String>,
+    /// Packages that could not be had, and that steps can do without.
+    pub left_out: Vec<String>,
     /// The tree, where it is shared with others; else it was laid down in the root.
     pub shared: Option<CachedRoot>,
 }
@@ -128,6 +137,7 @@ pub(crate) struct Sandbox<'a> {
     scratch: Option<Scratch>,
     workspace: PathBuf,
     session: Option<Box<dyn Session>>,
+    sources: Option<Arc<dyn Sources>>,
     /// It keeps the tree from being removed.
     tree: GuestTree,
 }
@@ -148,6 +158,7 @@ impl<'a> Sandbox<'a> {
             scratch: Some(scratch),
             workspace,
             session: None,
+            sources: None,
             tree: GuestTree::default(),
         })
     }
@@ -197,9 +208,25 @@ impl<'a> Sandbox<'a> {
         spec.add_capabilities = setup.add_capabilities.to_vec();
         spec.drop_capabilities = setup.drop_capabilities.to_vec();
         spec.limits = self.options.limits;
+        self.sources = self.source_tools(setup)?;
         self.session = Some(runner.start(spec)?);
         self.tree = tree;
         Ok(files)
+    }
+
+    /// What gets sources for this guest.
+    fn source_tools(&self, setup: &GuestSetup<'_>) -> Result<Option<Arc<dyn Sources>>, BuildError> {
+        let Some(tools) = self.options.sources.clone() else {
+            return Ok(None);
+        };
+        let epoch = setup.environment.get("SOURCE_DATE_EPOCH");
+        Ok(Some(Arc::new(BuildSources {
+            tools,
+            workspace: self.workspace.clone(),
+            scratch: self.scratch()?.directory("sources")?,
+            cache: self.options.cache.clone(),
+            epoch: epoch.and_then(|epoch| epoch.parse().ok()).unwrap_or_default(),
+        })))
     }
 
     fn mounts(&self, spec: &mut SessionSpec, files: &Path) -> Result<(), BuildError> {
@@ -236,7 +263,10 @@ impl<'a> Sandbox<'a> {
         events: &mut dyn StepEvents,
     ) -> Result<(), Box<StepError>> {
         match &mut self.session {
-            Some(session) => run_steps(&mut **session, steps, &self.options.steps(deadline), events),
+            Some(session) => {
+                let options = self.options.steps(deadline, self.sources.clone());
+                run_steps(&mut **session, steps, &options, events)
+            }
             None => Ok(()),
         }
     }

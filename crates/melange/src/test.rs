@@ -8,8 +8,8 @@ use melange_config::types::Package;
 use melange_config::{Compiled, Test};
 use melange_pipeline::runner::{Runner, StepEvent};
 
-use crate::build::{Event, Events};
-use crate::compiled::{BuildEnvironment, Laid, run_as, step};
+use crate::build::{Event, Events, tell_left_out};
+use crate::compiled::{BuildEnvironment, Laid, run_as, spare_packages, step};
 use crate::error::BuildError;
 use crate::sandbox::{GuestOptions, GuestSetup, GuestTree, Sandbox};
 use crate::workspace::{Source, copy_sources};
@@ -120,16 +120,22 @@ fn test_one(
             add_capabilities: &compiled.capabilities.add,
             drop_capabilities: &compiled.capabilities.drop,
         };
+        let spare = spare_packages(&test.pipeline, request.guest.sources.as_ref());
         let mut guest = |root: &Path, overlays: bool| {
-            let Laid { packages, shared } =
-                environment.lay_down(&test.environment, request.arch, root, overlays)?;
+            let Laid {
+                packages,
+                left_out,
+                shared,
+            } = environment.lay_down(&test.environment, &spare, request.arch, root, overlays)?;
             Ok(GuestTree {
                 record: String::new(),
                 packages,
+                left_out,
                 shared,
             })
         };
         sandbox.start(&mut guest, runner, &setup)?;
+        tell_left_out(sandbox.tree(), events);
         events.event(Event::Pipeline {
             package: &package.name,
         });

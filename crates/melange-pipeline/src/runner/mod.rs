@@ -26,7 +26,8 @@ pub use doctor::{Check, Verdict, examine};
 pub use guest::{GUEST_FAILED, guest_main};
 pub use native::{Helper, Native};
 pub use steps::{
-    DEFAULT_PATH, Step, StepError, StepEvent, StepEvents, StepFailure, StepOptions, WORKSPACE, run_steps,
+    DEFAULT_PATH, SourceError, SourceStep, Sources, Step, StepError, StepEvent, StepEvents, StepFailure,
+    StepOptions, WORKSPACE, run_steps,
 };
 
 /// A path on the machine that this program runs on.
@@ -86,7 +87,7 @@ impl GuestPath {
     }
 
     /// What follows `base` in this path, or nothing where the path is not below it.
-    fn below(&self, base: &Self) -> Option<&str> {
+    pub fn below(&self, base: &Self) -> Option<&str> {
         match base.0.as_str() {
             "/" => Some(&self.0[1..]),
             base => self
@@ -420,6 +421,27 @@ pub enum RunnerError {
     /// The command was cancelled and killed.
     #[error("the command was cancelled")]
     Cancelled,
+}
+
+/// Runs a program of this machine to its end, without a sandbox, and hands its output on line by line. On a timeout and a
+/// cancel, everything it started is killed.
+///
+/// # Errors
+/// When it does not start, runs out of time, or is cancelled.
+pub fn run_on_host(
+    program: &mut std::process::Command,
+    deadline: Option<Instant>,
+    cancel: &Cancel,
+    sink: &mut dyn OutputSink,
+) -> Result<ExitStatus, RunnerError> {
+    let ended = process::run(program, b"", deadline, cancel, sink);
+    ended
+        .map_err(|source| RunnerError::Io {
+            runner: "host",
+            action: "starting a program of the host",
+            source,
+        })?
+        .status()
 }
 
 /// A kind of sandbox.
