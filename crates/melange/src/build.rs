@@ -16,7 +16,7 @@ use crate::key::SigningKey;
 use crate::linting::{Findings, Linters};
 use crate::parallel::in_parallel;
 use crate::plan::{PackagePlan, Plan};
-use crate::records::{Provenance, Records, log_dependencies, log_packages};
+use crate::records::{Provenance, Records, log_dependencies, log_packages, write_cyclonedx};
 use crate::sandbox::{Guest, GuestOptions, GuestSetup, GuestTree, Sandbox};
 use crate::sbom::{Documents, license_texts};
 use crate::scratch::io_error;
@@ -224,6 +224,7 @@ fn run(
         user: plan.user,
         add_capabilities: &plan.add_capabilities,
         drop_capabilities: &plan.drop_capabilities,
+        is_offline: plan.is_offline,
     };
     let files = sandbox.start(guest, runner, &setup)?;
     tell_left_out(sandbox.tree(), events);
@@ -470,6 +471,14 @@ fn publish(
         events.event(Event::Written { path: &path });
         if records.provenance {
             let path = provenance.write(&path)?;
+            events.event(Event::Written { path: &path });
+        }
+        if records.cyclonedx {
+            let sources = plan.packages.first().map(|main| &main.sources);
+            let own = Some(&package.sources).filter(|_| !report.packages.is_empty());
+            let sources: Vec<_> = sources.into_iter().chain(own).flatten().cloned().collect();
+            let made_at = (request.namespace.as_str(), request.source_date_epoch);
+            let path = write_cyclonedx(&path, &record, made_at, &sources)?;
             events.event(Event::Written { path: &path });
         }
         report.packages.push((path, record));

@@ -129,6 +129,7 @@ impl Plan {
             }),
             add_capabilities: compiled.capabilities.add.clone(),
             drop_capabilities: compiled.capabilities.drop.clone(),
+            is_offline: compiled.capabilities.networking == Some(false),
             timeout: Some(package.timeout).filter(|timeout| !timeout.is_zero()),
             configuration: compiled.to_json(),
         })

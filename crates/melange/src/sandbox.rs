@@ -129,6 +129,8 @@ pub(crate) struct GuestSetup<'a> {
     pub(crate) user: Option<User>,
     pub(crate) add_capabilities: &'a [String],
     pub(crate) drop_capabilities: &'a [String],
+    /// Whether the steps have no network, even where the options give one.
+    pub(crate) is_offline: bool,
 }
 
 /// A workspace and, once it was started, a guest.
@@ -201,10 +203,13 @@ impl<'a> Sandbox<'a> {
             .shared
             .as_ref()
             .map_or(root, |shared| shared.path().to_owned());
+        spec.network = match setup.is_offline {
+            true => Network::None,
+            false => self.options.network,
+        };
         self.mounts(&mut spec, &files)?;
         spec.environment = setup.environment.clone();
         spec.user = setup.user;
-        spec.network = self.options.network;
         spec.add_capabilities = setup.add_capabilities.to_vec();
         spec.drop_capabilities = setup.drop_capabilities.to_vec();
         spec.limits = self.options.limits;
@@ -236,7 +241,7 @@ impl<'a> Sandbox<'a> {
             read_only: false,
         };
         spec.mounts.push(mount(&self.workspace, WORKSPACE));
-        if self.options.network == Network::Host && Path::new(RESOLV_CONF).exists() {
+        if spec.network == Network::Host && Path::new(RESOLV_CONF).exists() {
             // A link in the guest would lead the mount to a path that need not exist.
             let inside = files.join(RESOLV_CONF.trim_start_matches('/'));
             if inside.is_symlink() && spec.overlay.is_none() {

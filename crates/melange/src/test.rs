@@ -119,6 +119,7 @@ fn test_one(
             user: run_as(&test.environment.accounts)?,
             add_capabilities: &compiled.capabilities.add,
             drop_capabilities: &compiled.capabilities.drop,
+            is_offline: compiled.capabilities.networking == Some(false),
         };
         let spare = spare_packages(&test.pipeline, request.guest.sources.as_ref());
         let mut guest = |root: &Path, overlays: bool| {
