@@ -11,6 +11,7 @@ use melange_pipeline::runner::{
 };
 
 use crate::error::BuildError;
+use crate::kept::KeptGuest;
 use crate::removal::remove;
 use crate::roots::CachedRoot;
 use crate::scratch::{Scratch, io_error};
@@ -40,6 +41,8 @@ pub struct GuestOptions {
     pub trace: bool,
     /// Whether a failing step opens a shell in the guest.
     pub interactive: bool,
+    /// The step that such a shell opens after, even if it does not fail.
+    pub stop_after: Option<StopAfter>,
     /// Variables of that shell.
     pub shell_environment: BTreeMap<String, String>,
     /// What gets sources outside of the guest; without it, guests do that themselves.
@@ -63,6 +66,7 @@ impl GuestOptions {
             limits: Limits::default(),
             trace: false,
             interactive: false,
+            stop_after: None,
             shell_environment: BTreeMap::new(),
             sources: None,
             hidden: Vec::new(),
@@ -82,6 +86,40 @@ impl GuestOptions {
             shell_after: None,
             sources,
         }
+    }
+}
+
+/// A step to stop after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StopAfter {
+    /// The package whose pipeline it is in; the main one if not given.
+    pub package: Option<String>,
+    /// Its number: `3`, `3.1`.
+    pub number: String,
+}
+
+impl StopAfter {
+    /// The number of the step, if it is one of this package's.
+    pub(crate) fn of(&self, package: &str, is_main: bool) -> Option<&str> {
+        let is_meant = self.package.as_ref().map_or(is_main, |name| name == package);
+        is_meant.then_some(self.number.as_str())
+    }
+
+    /// Whether there is such a step.
+    pub(crate) fn is_among(&self, steps: &[Step]) -> bool {
+        let mut steps = steps;
+        let mut found = false;
+        for number in self.number.split('.') {
+            let place = number
+                .parse::<usize>()
+                .ok()
+                .and_then(|number| number.checked_sub(1));
+            match place.and_then(|place| steps.get(place)) {
+                Some(step) => (steps, found) = (&step.steps, step.enabled),
+                None => return false,
+            }
+        }
+        found
     }
 }
 
@@ -139,6 +177,8 @@ pub(crate) struct Sandbox<'a> {
     scratch: Option<Scratch>,
     workspace: PathBuf,
     session: Option<Box<dyn Session>>,
+    /// How the session was started.
+    started: Option<(&'static str, SessionSpec)>,
     sources: Option<Arc<dyn Sources>>,
     /// It keeps the tree from being removed.
     tree: GuestTree,
@@ -160,6 +200,7 @@ impl<'a> Sandbox<'a> {
             scratch: Some(scratch),
             workspace,
             session: None,
+            started: None,
             sources: None,
             tree: GuestTree::default(),
         })
@@ -214,6 +255,7 @@ impl<'a> Sandbox<'a> {
         spec.drop_capabilities = setup.drop_capabilities.to_vec();
         spec.limits = self.options.limits;
         self.sources = self.source_tools(setup)?;
+        self.started = Some((runner.name(), spec.clone()));
         self.session = Some(runner.start(spec)?);
         self.tree = tree;
         Ok(files)
@@ -264,12 +306,13 @@ impl<'a> Sandbox<'a> {
     pub(crate) fn run(
         &mut self,
         steps: &[Step],
-        deadline: Option<Instant>,
+        (deadline, shell_after): (Option<Instant>, Option<&str>),
         events: &mut dyn StepEvents,
     ) -> Result<(), Box<StepError>> {
         match &mut self.session {
             Some(session) => {
-                let options = self.options.steps(deadline, self.sources.clone());
+                let mut options = self.options.steps(deadline, self.sources.clone());
+                options.shell_after = shell_after.map(str::to_owned);
                 run_steps(&mut **session, steps, &options, events)
             }
             None => Ok(()),
@@ -281,17 +324,19 @@ impl<'a> Sandbox<'a> {
         self.session = None;
     }
 
-    /// Ends the guest and leaves everything behind where the options say so: tells where it lies, and a command that
-    /// enters it. A workspace that was named is emptied when all went well.
-    pub(crate) fn finish(mut self, succeeded: bool) -> Option<(PathBuf, Option<String>)> {
-        let enter = self.session.as_ref().and_then(|session| session.enter());
+    /// Ends the guest and leaves everything behind where the options say so: tells where it lies. A workspace that was
+    /// named is emptied when all went well.
+    pub(crate) fn finish(mut self, succeeded: bool) -> Option<PathBuf> {
         self.session = None;
         let scratch = self.scratch.take()?;
         if self.options.keep {
-            let before = scratch.path().display().to_string();
+            let before = scratch.path().to_owned();
             let kept = scratch.keep();
-            let enter = enter.map(|command| command.replace(&before, &kept.display().to_string()));
-            return Some((kept, enter));
+            if let Some((runner, mut spec)) = self.started.take() {
+                spec.relocate(&before, &kept);
+                let _ = KeptGuest::new(runner, spec).write(&kept);
+            }
+            return Some(kept);
         }
         if succeeded && let Some(workspace) = &self.options.workspace {
             remove(workspace);

@@ -141,19 +141,21 @@ fn test_one(
             package: &package.name,
         });
         let steps: Vec<_> = test.pipeline.iter().map(step).collect();
+        let is_main = std::ptr::eq(package, &compiled.package);
+        let stop = request.guest.stop_after.as_ref();
+        let stop = stop.and_then(|stop| stop.of(&package.name, is_main));
         let timeout = compiled.package.timeout;
         let deadline = (!timeout.is_zero()).then(|| Instant::now() + timeout);
         let mut tell = |event: StepEvent<'_>| events.event(Event::Step(event));
         sandbox
-            .run(&steps, deadline, &mut tell)
+            .run(&steps, (deadline, stop), &mut tell)
             .map_err(|source| BuildError::Test {
                 package: package.name.clone(),
                 source,
             })
     })();
-    if let Some((path, enter)) = sandbox.finish(done.is_ok()) {
-        let (path, enter) = (path.as_path(), enter.as_deref());
-        events.event(Event::Kept { path, enter });
+    if let Some(path) = sandbox.finish(done.is_ok()) {
+        events.event(Event::Kept { path: &path });
     }
     done
 }

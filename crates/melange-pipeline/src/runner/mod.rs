@@ -116,7 +116,7 @@ pub struct Mount {
 }
 
 /// What a guest sees of the network.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Network {
     /// The host's network, as the Go melange has it.
     #[default]
@@ -147,7 +147,7 @@ pub struct Overlay {
 }
 
 /// What a guest may use of the machine; nothing means as much as there is.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// Memory in bytes.
     pub memory: Option<u64>,
@@ -158,7 +158,7 @@ pub struct Limits {
 }
 
 /// All that a runner must know to bring a guest up.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionSpec {
     /// The directory that becomes the guest's `/`: a tree that is written to or, where there is an overlay, an empty
     /// directory.
@@ -197,12 +197,26 @@ impl SessionSpec {
         }
     }
 
-    /// Makes the paths of the host absolute.
-    fn resolve(&mut self, runner: &'static str) -> Result<(), RunnerError> {
+    /// All paths of the host.
+    fn host_paths(&mut self) -> impl Iterator<Item = &mut HostPath> {
         let overlay = self.overlay.iter_mut();
         let overlay = overlay.flat_map(|overlay| [&mut overlay.lower, &mut overlay.upper, &mut overlay.work]);
         let mounts = self.mounts.iter_mut().map(|mount| &mut mount.source);
-        for path in [&mut self.root].into_iter().chain(overlay).chain(mounts) {
+        [&mut self.root].into_iter().chain(overlay).chain(mounts)
+    }
+
+    /// Says that what lay below one directory of the host lies below another one now.
+    pub fn relocate(&mut self, from: &Path, to: &Path) {
+        for path in self.host_paths() {
+            if let Ok(below) = path.0.strip_prefix(from) {
+                path.0 = to.join(below);
+            }
+        }
+    }
+
+    /// Makes the paths of the host absolute.
+    fn resolve(&mut self, runner: &'static str) -> Result<(), RunnerError> {
+        for path in self.host_paths() {
             path.0 = std::fs::canonicalize(&path.0).map_err(|source| RunnerError::Io {
                 runner,
                 action: "finding the guest's directories",
@@ -475,11 +489,6 @@ pub trait Session {
     /// Runs one command on this program's own terminal, for a person: standard input, output and error are those
     /// of this program.
     fn attach(&mut self, command: &Command) -> Result<ExitStatus, RunnerError>;
-
-    /// The command line that enters this guest from a shell of the host, where there is one.
-    fn enter(&self) -> Option<String> {
-        None
-    }
 
     /// Copies a file or a directory of the host into the guest.
     fn copy_in(&mut self, from: &HostPath, to: &GuestPath) -> Result<(), RunnerError>;

@@ -153,6 +153,8 @@ impl<F: FnMut(StepEvent<'_>)> StepEvents for F {
 pub struct StepError {
     /// The step's number among its siblings, from 1, behind those of the steps around it: `3`, `3.1`.
     pub number: String,
+    /// How many steps the pipeline has, without those below others.
+    pub of: usize,
     /// Its name or the pipeline it uses.
     pub label: Option<String>,
     /// Where it is written.
@@ -225,6 +227,7 @@ pub fn run_steps(
 ) -> Result<(), Box<StepError>> {
     let environment = BTreeMap::from([("PATH".to_owned(), DEFAULT_PATH.to_owned())]);
     let mut run = Run {
+        of: steps.len(),
         session,
         options,
         events,
@@ -236,6 +239,7 @@ pub fn run_steps(
 }
 
 struct Run<'a> {
+    of: usize,
     session: &'a mut dyn Session,
     options: &'a StepOptions,
     events: &'a mut dyn StepEvents,
@@ -253,9 +257,11 @@ impl Run<'_> {
             return Ok(false);
         }
         let start = Instant::now();
+        let of = self.of;
         let fail = |failure| {
             Box::new(StepError {
                 number: number.to_owned(),
+                of,
                 label: step.label.clone(),
                 location: step.location.clone(),
                 took: start.elapsed(),
@@ -445,7 +451,7 @@ fn script(runs: &str, workdir: &str, trace: bool) -> String {
 }
 
 /// `text` as one word of a shell, whatever it holds.
-pub(super) fn quote(text: &str) -> String {
+fn quote(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
     match !text.is_empty() && text.chars().all(plain) {
         true => text.to_owned(),
