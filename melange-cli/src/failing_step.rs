@@ -36,6 +36,18 @@ impl Subject<'_> {
         Failure::work(text)
     }
 
+    /// What to do about a guest without a shell.
+    fn shell_advice(&self) -> String {
+        let arch = self.arch;
+        match host() {
+            Some(host) if host != arch && (host, arch) != (Arch::X86_64, Arch::X86) => format!(
+                "programs for {arch} run on this machine ({host}) by qemu-user alone: install qemu-user-static and \
+                 binfmt-support, or run `docker run --privileged --rm tonistiigi/binfmt --install all` once"
+            ),
+            _ => "add a package with a shell, such as busybox, to `environment.contents.packages`".to_owned(),
+        }
+    }
+
     fn text(&self, package: &str, what: &str, error: &StepError) -> String {
         let StepError { number, of, took, .. } = error;
         let message = format!(
@@ -61,6 +73,10 @@ impl Subject<'_> {
                 let _ = writeln!(text, "   │ {line}");
             }
         }
+        if matches!(error.failure, StepFailure::NoShell { .. }) {
+            let _ = writeln!(text, "  {}", self.shell_advice());
+            return text;
+        }
         if !self.is_interactive
             && !matches!(
                 error.failure,
@@ -80,12 +96,20 @@ impl Subject<'_> {
     }
 }
 
+/// The machine that this program is made for, as apk names it.
+fn host() -> Option<Arch> {
+    std::env::consts::ARCH.parse().ok()
+}
+
 /// What became of it.
 fn ending(failure: &StepFailure) -> String {
     match failure {
         StepFailure::Exit { status, .. } => format!("ended with {status}"),
         StepFailure::RequiredSteps { required, ran } => {
             format!("needs {required} of its steps to run, of which {ran} did, and gave up")
+        }
+        StepFailure::NoShell { .. } => {
+            "could not be run, for the guest's /bin/sh does not run here,".to_owned()
         }
         StepFailure::Source(error) => format!("failed: {error},"),
         StepFailure::Runner { source, .. } => match source {
@@ -98,7 +122,9 @@ fn ending(failure: &StepFailure) -> String {
 
 fn last_lines(failure: &StepFailure) -> &[String] {
     match failure {
-        StepFailure::Exit { last_lines, .. } | StepFailure::Runner { last_lines, .. } => last_lines,
+        StepFailure::Exit { last_lines, .. }
+        | StepFailure::NoShell { last_lines }
+        | StepFailure::Runner { last_lines, .. } => last_lines,
         StepFailure::RequiredSteps { .. } | StepFailure::Source(_) => &[],
     }
 }

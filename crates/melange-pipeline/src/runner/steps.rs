@@ -16,6 +16,9 @@ pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbi
 /// How many of a failing step's last lines its error keeps.
 const KEPT_LINES: usize = 20;
 
+/// What sandboxes end with when they cannot start a program.
+const NO_PROGRAM: [i32; 4] = [1, 125, 126, 127];
+
 /// One step with all values concrete: a script, steps below it, or both (the script runs first).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Step {
@@ -189,6 +192,12 @@ pub enum StepFailure {
         /// How many did.
         ran: usize,
     },
+    /// The guest has no shell, or one that this machine cannot run.
+    #[error("the guest's /bin/sh does not run here{}", tail(.last_lines))]
+    NoShell {
+        /// The last lines of the runner, oldest first.
+        last_lines: Vec<String>,
+    },
     /// Sources could not be had.
     #[error(transparent)]
     Source(Box<dyn std::error::Error + Send + Sync>),
@@ -339,15 +348,31 @@ impl Run<'_> {
         };
         match self.session.exec(&command, &mut keeper) {
             Ok(status) if status.is_success() => Ok(()),
-            Ok(status) => Err(StepFailure::Exit {
-                status,
-                last_lines: keeper.last_lines.into(),
-            }),
+            Ok(status) => {
+                let last_lines = keeper.last_lines.into();
+                Err(match self.has_shell(status) {
+                    true => StepFailure::Exit { status, last_lines },
+                    false => StepFailure::NoShell { last_lines },
+                })
+            }
             Err(source) => Err(StepFailure::Runner {
                 source,
                 last_lines: keeper.last_lines.into(),
             }),
         }
+    }
+
+    /// Whether the guest's shell runs at all, after a command of it ended badly.
+    fn has_shell(&mut self, status: ExitStatus) -> bool {
+        if !matches!(status, ExitStatus::Code(code) if NO_PROGRAM.contains(&code)) {
+            return true;
+        }
+        let trial = Command {
+            cancel: self.options.cancel.clone(),
+            ..Command::new(["/bin/sh", "-c", ":"])
+        };
+        let trial = self.session.exec(&trial, &mut |_: Stream, _: &str| {});
+        trial.is_ok_and(ExitStatus::is_success) || self.options.cancel.is_cancelled()
     }
 
     /// Gets sources outside of the guest.
