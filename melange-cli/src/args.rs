@@ -54,6 +54,9 @@ pub(crate) enum Command {
     /// Runs the tests of a configuration's packages
     #[command(after_help = crate::test::EXAMPLES)]
     Test(Box<crate::test::Test>),
+    /// Enters the guest that a build left behind
+    #[command(after_help = crate::enter::EXAMPLES)]
+    Enter(crate::enter::Enter),
     /// Says what stands in the way of running steps
     #[command(after_help = crate::doctor::EXAMPLES)]
     Doctor(crate::doctor::Doctor),
@@ -182,6 +185,9 @@ pub(crate) struct Build {
     /// Writes a SLSA provenance beside each package, as NAME-VERSION.attest.tar.gz
     #[arg(long)]
     pub(crate) generate_provenance: bool,
+    /// Writes a CycloneDX document beside each package, as NAME-VERSION.cdx.json
+    #[arg(long)]
+    pub(crate) generate_cyclonedx: bool,
     /// Writes the linters' findings beside the packages, as lint-NAME-VERSION.json
     #[arg(long)]
     pub(crate) persist_lint_results: bool,

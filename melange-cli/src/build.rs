@@ -18,8 +18,9 @@ use spdx_sbom::Configuration as Origin;
 
 use crate::args::Build;
 use crate::compilation::{commit, compiled, configuration_path, env_file_values, read};
+use crate::failing_step::Subject;
 use crate::failure::{Failure, Outcome, print};
-use crate::guest::{Interrupts, Show, describe};
+use crate::guest::{Interrupts, Show, describe, source_tools};
 
 /// One architecture's part of the work.
 struct Task {
@@ -34,11 +35,13 @@ struct Shared<'a> {
     steps: &'a Steps,
     runner: &'a (dyn Runner + Sync),
     interrupts: &'a Interrupts,
+    cancel: &'a Cancel,
     trace: Option<&'a Mutex<File>>,
     tasks: usize,
 }
 
 pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
+    arguments.guest.check_terminal()?;
     let path = configuration_path(arguments.config.as_deref())?;
     // A key that cannot be used shows before anything is built.
     let signing_key = match &arguments.signing_key {
@@ -70,6 +73,7 @@ pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
         steps,
         runner: &*runner,
         interrupts: &interrupts,
+        cancel: &cancel,
         trace: trace.as_ref(),
         tasks: tasks.len(),
     };
@@ -147,7 +151,7 @@ fn task(
 
 /// Does all tasks at once, but for a person at the terminal, who can look at one failing step at a time.
 fn run_all(shared: &Shared<'_>, tasks: &[Task]) -> Vec<Outcome<BuildReport>> {
-    if shared.arguments.guest.interactive || tasks.len() == 1 {
+    if shared.arguments.guest.is_interactive() || tasks.len() == 1 {
         return tasks.iter().map(|task| run(shared, task)).collect();
     }
     thread::scope(|scope| {
@@ -178,22 +182,40 @@ fn run(shared: &Shared<'_>, task: &Task) -> Outcome<BuildReport> {
     let package = &compiled.package;
     let name = format!("{}-{}", package.name, package.full_version());
     let mut show = Show::new(shared.steps, shared.interrupts, prefix)
-        .with_log(shared.arguments.guest.log_dir.as_deref(), *arch, &name)?
+        .with_log(Some(&log_directory(shared.arguments)), *arch, &name)?
         .with_trace(shared.trace)
         .with_reasons(shared.arguments.explain);
     let guest = &shared.arguments.guest;
-    let (mut environment, progress) = guest.environment(&shared.arguments.package_append, shared.steps)?;
+    let (mut environment, progress) =
+        guest.environment(&shared.arguments.package_append, shared.steps, shared.cancel)?;
+    let mut request = request.clone();
+    request.guest.sources = Some(source_tools(&environment));
     let mut events = |event: Event<'_>| {
         progress.done();
         show.show(&event);
     };
-    let report = build_packages(compiled, request, &mut environment, shared.runner, &mut events)?;
+    let result = build_packages(compiled, &request, &mut environment, shared.runner, &mut events);
+    let report = result.map_err(|error| {
+        let subject = Subject {
+            version: package.full_version(),
+            arch: *arch,
+            log: show.log(),
+            is_interactive: guest.is_interactive(),
+        };
+        subject.failure(error)
+    })?;
     for (_, record) in &report.packages {
         shared
             .steps
             .done("Built", &describe(record, *arch), start.elapsed());
     }
     Ok(report)
+}
+
+/// Where what the steps write is kept.
+fn log_directory(arguments: &Build) -> PathBuf {
+    let given = arguments.guest.log_dir.clone();
+    given.unwrap_or_else(|| arguments.out_dir.join("logs"))
 }
 
 fn request(
@@ -217,12 +239,10 @@ fn request(
         .options(arch, compiled.package.resources.as_ref(), cancel)?;
     guest.cache = Some(arguments.cache_dir.clone()).filter(|cache| cache.is_dir());
     guest.keep |= !arguments.cleanup;
-    let mut unrecorded = Vec::new();
-    if arguments.guest.hide_env_file {
-        let values = env_file_values(&arguments.compilation)?;
-        guest.hidden = values.values().filter(|value| value.len() > 2).cloned().collect();
-        unrecorded = values.into_keys().collect();
-    }
+    let hidden = arguments.guest.hide_env_file;
+    let values = env_file_values(&arguments.compilation)?;
+    guest.hidden = hidden.texts(values.values());
+    let unrecorded = values.into_keys().filter(|name| hidden.hides(name)).collect();
     Ok(BuildRequest {
         guest,
         unrecorded,
@@ -249,6 +269,7 @@ fn request(
         strip_origin: arguments.strip_origin_name,
         records: Records {
             provenance: arguments.generate_provenance,
+            cyclonedx: arguments.generate_cyclonedx,
             dependencies: arguments.dependency_log.clone(),
             packages: arguments.create_build_log.then(|| PathBuf::from("packages.log")),
             lint_results: arguments.persist_lint_results,

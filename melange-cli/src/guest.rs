@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use apk_types::Arch;
 use apko::{Additions, Policy, Store};
 use clap::{ArgAction, Args, ValueEnum};
 use cli_support::{Progress, Steps, size, time};
-use melange::{ApkoEnvironment, Event, GuestOptions, RootCache};
+use melange::{ApkoEnvironment, Event, GuestOptions, RootCache, SourceTools, StopAfter};
 use melange_config::types::Resources;
 use melange_pipeline::runner::{Bubblewrap, Cancel, Helper, Limits, Native, Network, Runner, StepEvent};
 
@@ -46,6 +46,61 @@ pub(crate) enum NetworkName {
     Host,
     /// Nothing but a loopback device
     None,
+}
+
+/// Which variables of `--env-file` are hidden.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HiddenVariables {
+    /// All of them
+    All,
+    /// Those whose names speak of a secret, such as GITHUB_TOKEN
+    Secrets,
+    /// None of them
+    None,
+}
+
+/// What names of variables have in them that hold secrets.
+const SECRET_WORDS: [&str; 13] = [
+    "AUTH",
+    "APIKEY",
+    "API_KEY",
+    "ACCESS_KEY",
+    "COOKIE",
+    "CREDENTIAL",
+    "LOGIN",
+    "PASSPHRASE",
+    "PASSWD",
+    "PASSWORD",
+    "PRIVATE",
+    "SECRET",
+    "TOKEN",
+];
+
+impl HiddenVariables {
+    /// Whether packages do not tell a variable.
+    pub(crate) fn hides(self, name: &str) -> bool {
+        let name = name.to_ascii_uppercase();
+        match self {
+            Self::All => true,
+            Self::Secrets => SECRET_WORDS.iter().any(|word| name.contains(word)) || name.ends_with("_KEY"),
+            Self::None => false,
+        }
+    }
+
+    /// The texts that logs do not show, of a file's values.
+    pub(crate) fn texts<'a>(self, values: impl Iterator<Item = &'a String>) -> Vec<String> {
+        let whole = |value: &&String| self != Self::None && value.len() > 2;
+        let mut texts = Vec::new();
+        for value in values.filter(whole) {
+            texts.push(value.clone());
+            // Output comes line by line.
+            let lines = value
+                .lines()
+                .filter(|line| line.len() > 7 && line.len() < value.len());
+            texts.extend(lines.map(str::to_owned));
+        }
+        texts
+    }
 }
 
 /// The guest that steps run in.
@@ -86,6 +141,9 @@ pub(crate) struct GuestArguments {
     /// Opens a shell in the guest where a step fails; `exit 0` there goes on with the next step
     #[arg(long, short)]
     pub(crate) interactive: bool,
+    /// Opens that shell after this step in any case: 3, 3.1, or PACKAGE:3 for one of a subpackage
+    #[arg(long, value_name = "STEP")]
+    pub(crate) at_step: Option<String>,
     /// Ignored, as by the Go tool: a directory to fill the cache from
     #[arg(long, hide = true, value_name = "DIR")]
     pub(crate) cache_source: Option<PathBuf>,
@@ -96,10 +154,11 @@ pub(crate) struct GuestArguments {
     /// temporary one if not given
     #[arg(long, value_name = "DIR")]
     pub(crate) workspace_dir: Option<PathBuf>,
-    /// Shows values of --env-file as *** in what the steps write
-    #[arg(long)]
-    pub(crate) hide_env_file: bool,
-    /// A directory that gets what the steps write, in one file for each configuration
+    /// Which variables of --env-file packages and provenance do not tell; logs tell no values, but with `none`
+    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "all", default_value = "secrets", value_name = "WHICH")]
+    pub(crate) hide_env_file: HiddenVariables,
+    /// A directory that gets what the steps write, in one file for each configuration; `logs` in that of --out-dir if
+    /// not given, none for tests
     #[arg(long, value_name = "DIR")]
     pub(crate) log_dir: Option<PathBuf>,
 }
@@ -133,6 +192,21 @@ impl GuestArguments {
         }
     }
 
+    /// Whether shells open, which needs a person at a terminal.
+    pub(crate) fn is_interactive(&self) -> bool {
+        self.interactive || self.at_step.is_some()
+    }
+
+    /// Refuses to open shells where nobody could type into them.
+    pub(crate) fn check_terminal(&self) -> Outcome {
+        match self.is_interactive() && !std::io::stdin().is_terminal() {
+            true => Err(Failure::usage(
+                "--interactive and --at-step need a terminal to open a shell on",
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// The guest's options for one architecture.
     pub(crate) fn options(
         &self,
@@ -152,7 +226,8 @@ impl GuestArguments {
             },
             limits: limits(resources)?,
             trace: self.debug,
-            interactive: self.interactive,
+            interactive: self.is_interactive(),
+            stop_after: self.at_step.as_deref().map(stop_after).transpose()?,
             shell_environment: BTreeMap::from([("TERM".to_owned(), terminal)]),
             keep: self.debug_runner || !self.rm,
             cancel: cancel.clone(),
@@ -165,6 +240,7 @@ impl GuestArguments {
         &self,
         packages: &[String],
         steps: &Steps,
+        cancel: &Cancel,
     ) -> Outcome<(ApkoEnvironment, Progress)> {
         let variable = |name: &str| env::var(name).ok();
         let (mut options, progress) = self
@@ -174,6 +250,7 @@ impl GuestArguments {
         let cache = self.http.cache(self.apk_cache_dir.as_deref());
         options.cache.clone_from(&cache);
         options.offline = self.offline;
+        options.cancel = cancel.switch();
         options.user_agent = concat!("melange/", env!("CARGO_PKG_VERSION")).to_owned();
         let environment = ApkoEnvironment {
             roots: cache
@@ -194,6 +271,29 @@ impl GuestArguments {
         };
         Ok((environment, progress))
     }
+}
+
+/// Reads `3`, `3.1` or `PACKAGE:3`.
+fn stop_after(text: &str) -> Outcome<StopAfter> {
+    let (package, number) = match text.rsplit_once(':') {
+        Some((package, number)) => (Some(package.to_owned()), number),
+        None => (None, text),
+    };
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    match number.split('.').all(is_number) {
+        true => Ok(StopAfter {
+            package,
+            number: number.to_owned(),
+        }),
+        false => Err(Failure::usage(format!(
+            "--at-step: `{text}` is not a step such as 3, 3.1 or PACKAGE:3"
+        ))),
+    }
+}
+
+/// What gets sources outside of guests: whoever fetches packages, and the git of this machine.
+pub(crate) fn source_tools(environment: &ApkoEnvironment) -> SourceTools {
+    SourceTools::new(environment.policy.client.clone(), env::var_os("PATH").as_deref())
 }
 
 fn limits(resources: Option<&Resources>) -> Outcome<Limits> {
@@ -295,7 +395,7 @@ pub(crate) struct Show<'a> {
     /// Set before each line where several architectures are built at once.
     prefix: String,
     package: String,
-    log: Option<File>,
+    log: Option<(PathBuf, File)>,
     trace: Option<&'a Mutex<File>>,
     explains: bool,
     start: Instant,
@@ -321,7 +421,8 @@ impl<'a> Show<'a> {
             let directory = directory.join(arch.apk_name());
             let path = directory.join(format!("{name}.log"));
             let file = fs::create_dir_all(&directory).and_then(|()| File::create(&path));
-            self.log = Some(file.map_err(|error| Failure::at(&path, &error))?);
+            let file = file.map_err(|error| Failure::at(&path, &error))?;
+            self.log = Some((path, file));
         }
         Ok(self)
     }
@@ -338,11 +439,16 @@ impl<'a> Show<'a> {
         self
     }
 
+    /// Where the log lies, if there is one.
+    pub(crate) fn log(&self) -> Option<&Path> {
+        self.log.as_ref().map(|(path, _)| path.as_path())
+    }
+
     fn line(&mut self, text: &str) {
         if self.steps.shows_steps() {
             eprintln!("{}{text}", self.prefix);
         }
-        if let Some(log) = &mut self.log {
+        if let Some((_, log)) = &mut self.log {
             // What is shown is what counts; a full disk shows elsewhere.
             let _ = writeln!(log, "{text}");
         }
@@ -386,7 +492,9 @@ impl<'a> Show<'a> {
             }
             StepEvent::Shell { failure, workdir, .. } => {
                 self.interrupts.in_shell.store(true, Ordering::Relaxed);
-                self.line(&format!("  └ {}", cli_support::chain(failure)));
+                if let Some(failure) = failure {
+                    self.line(&format!("  └ {}", cli_support::chain(*failure)));
+                }
                 eprintln!(
                     "A shell in the guest at {workdir}: `exit 0` goes on with the next step, `exit 1` gives up."
                 );
@@ -415,11 +523,12 @@ impl<'a> Show<'a> {
                 }
             }
             Event::Warning { message } => self.steps.warn(message),
-            Event::Kept { path, enter } => {
+            Event::Kept { path } => {
                 self.line(&format!("the guest and the workspace stay in {}", path.display()));
-                if let Some(enter) = enter {
-                    self.line(&format!("enter the guest again with:\n  {enter}"));
-                }
+                self.line(&format!(
+                    "enter the guest again with:\n  melange enter {}",
+                    path.display()
+                ));
             }
             _ => {}
         }
@@ -439,6 +548,39 @@ pub(crate) fn describe(record: &apk_types::PackageRecord, arch: Arch) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn variables_whose_names_speak_of_secrets_are_hidden() {
+        for name in [
+            "GITHUB_TOKEN",
+            "npm_auth",
+            "DbPassword",
+            "SIGNING_KEY",
+            "AWS_SECRET_ACCESS_KEY",
+        ] {
+            assert!(HiddenVariables::Secrets.hides(name), "{name}");
+        }
+        for name in ["KEYBOARD", "GOFLAGS", "FROM_FILE"] {
+            assert!(!HiddenVariables::Secrets.hides(name), "{name}");
+        }
+        let value = "-----BEGIN-----\nabcdefgh\n".to_owned();
+        let texts = HiddenVariables::Secrets.texts([&value, &"on".to_owned()].into_iter());
+        assert_eq!(texts, [value.as_str(), "-----BEGIN-----", "abcdefgh"]);
+        assert!(HiddenVariables::None.texts([&value].into_iter()).is_empty());
+    }
+
+    #[test]
+    fn a_step_to_stop_after_may_be_one_of_a_subpackage() {
+        let read = |text| stop_after(text).map(|stop| (stop.package, stop.number));
+        assert_eq!(read("3.1").unwrap(), (None, "3.1".to_owned()));
+        assert_eq!(
+            read("hello-doc:2").unwrap(),
+            (Some("hello-doc".to_owned()), "2".to_owned())
+        );
+        for text in ["", "x", "3.", "a:"] {
+            assert!(stop_after(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn resources_are_read_as_kubernetes_writes_them() {

@@ -6,6 +6,8 @@ mod build_only;
 mod bump;
 mod compilation;
 mod doctor;
+mod enter;
+mod failing_step;
 mod failure;
 mod guest;
 mod index;
@@ -60,6 +62,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Schema => schema::schema(),
         Command::LintConfig(arguments) => lint_config::lint_config(&arguments),
         Command::Test(arguments) => test::test(&arguments, &steps),
+        Command::Enter(arguments) => enter::enter(&arguments),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Keygen(arguments) => keygen::keygen(&arguments, &steps),
         Command::Index(arguments) => index::index(&arguments, &steps),

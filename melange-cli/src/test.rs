@@ -11,8 +11,9 @@ use melange_pipeline::runner::Cancel;
 
 use crate::args::Compilation;
 use crate::compilation::{compiled, configuration_path, env_file_values, read};
+use crate::failing_step::Subject;
 use crate::failure::{Failure, Outcome, print};
-use crate::guest::{GuestArguments, Interrupts, Show};
+use crate::guest::{GuestArguments, Interrupts, Show, source_tools};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -86,6 +87,7 @@ impl Test {
 }
 
 pub(crate) fn test(arguments: &Test, steps: &Steps) -> Outcome {
+    arguments.guest.check_terminal()?;
     let path = configuration_path(arguments.config.as_deref())?;
     let configuration = read(&path)?;
     let cancel = Cancel::default();
@@ -112,10 +114,12 @@ pub(crate) fn test(arguments: &Test, steps: &Steps) -> Outcome {
             .or(compiled.package.resources.as_ref());
         let mut guest = arguments.guest.options(arch, resources, &cancel)?;
         guest.cache.clone_from(&arguments.cache_dir);
-        if arguments.guest.hide_env_file {
-            let values = env_file_values(&compilation)?;
-            guest.hidden = values.into_values().filter(|value| value.len() > 2).collect();
-        }
+        let values = env_file_values(&compilation)?;
+        guest.hidden = arguments.guest.hide_env_file.texts(values.values());
+        let shared = &arguments.guest;
+        let (mut environment, progress) =
+            shared.environment(&arguments.test_package_append, steps, &cancel)?;
+        guest.sources = Some(source_tools(&environment));
         let request = TestRequest {
             arch,
             guest,
@@ -138,8 +142,6 @@ pub(crate) fn test(arguments: &Test, steps: &Steps) -> Outcome {
             arch,
             &name,
         )?;
-        let guest = &arguments.guest;
-        let (mut environment, progress) = guest.environment(&arguments.test_package_append, steps)?;
         let mut events = |event: Event<'_>| {
             progress.done();
             show.show(&event);
@@ -148,7 +150,15 @@ pub(crate) fn test(arguments: &Test, steps: &Steps) -> Outcome {
         if interrupts.happened() {
             return Err(Failure::interrupted());
         }
-        let TestReport { passed, untested } = result?;
+        let TestReport { passed, untested } = result.map_err(|error| {
+            let subject = Subject {
+                version: compiled.package.full_version(),
+                arch,
+                log: show.log(),
+                is_interactive: shared.is_interactive(),
+            };
+            subject.failure(error)
+        })?;
         if arguments.require_tests && !untested.is_empty() {
             return Err(Failure::work(format!(
                 "there is no test of {}",

@@ -167,7 +167,7 @@ pub(crate) fn place(text: &str) -> Result<Place, RepositoryError> {
     }
 }
 
-fn parse_url(text: &str) -> Result<HttpUrl, RepositoryError> {
+pub(crate) fn parse_url(text: &str) -> Result<HttpUrl, RepositoryError> {
     HttpUrl::parse(text).map_err(|source| RepositoryError::Url {
         at: crate::url::without_login(text),
         source,

@@ -91,6 +91,26 @@ pub enum RepositoryError {
         /// What is wrong.
         source: PackageError,
     },
+    /// A source file is not what its checksum says.
+    #[error("{at}: its checksum is {found}, expected was {expected}")]
+    Hash {
+        /// The URL.
+        at: String,
+        /// What it should be, `sha256:` or `sha512:` and the digits.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// None of several places gives a source file.
+    #[error("no place gives it:{}", one_a_line(.errors))]
+    NoMirror {
+        /// What went wrong at each.
+        errors: Vec<RepositoryError>,
+    },
+}
+
+fn one_a_line(errors: &[RepositoryError]) -> String {
+    errors.iter().map(|error| format!("\n  {error}")).collect()
 }
 
 /// Why something could not be fetched. No URL here has a user name or password in it.
@@ -111,6 +131,12 @@ pub enum HttpError {
     #[error("{url} is not in the cache, and nobody may be asked for it (--offline)")]
     Offline {
         /// What was wanted.
+        url: String,
+    },
+    /// Somebody ended the work.
+    #[error("{url}: fetching it was cancelled")]
+    Cancelled {
+        /// What was asked for.
         url: String,
     },
     /// There is no connection to the server.

@@ -3,7 +3,8 @@
 //! A [`Location`] names a repository: a directory, or a URL. A [`Client`] fetches its keys, indexes and packages,
 //! and gives nothing out that it has not verified; it finds the keys that repositories announce. Over HTTP(S) it follows
 //! redirects, tries again where that can help, goes on where a connection broke, and keeps what it fetched in a
-//! [`content_cache`]. It blocks its thread, and any number of threads may share it.
+//! [`content_cache`]. It blocks its thread, and any number of threads may share it. Source files, which are no packages, it
+//! fetches in the same way, by their checksum ([`Client::read_source`]).
 //!
 //! The crate chooses no packages (`apk-solver`) and lays nothing down (`apk-rootfs`). It reads no environment variable:
 //! proxies, user names and certificates are [options](ClientOptions).
@@ -48,6 +49,7 @@ mod location;
 mod options;
 mod packages;
 mod proxy;
+mod sources;
 mod transfer;
 mod url;
 
@@ -60,4 +62,5 @@ pub use location::{Location, LocationError};
 pub use options::{ClientOptions, Event, Retry, Roots, Timeouts, Watch};
 pub use packages::checksum;
 pub use proxy::Proxies;
+pub use sources::{SourceHash, SourceHashError};
 pub use url::{UrlError, without_login};

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ pub struct ClientOptions {
     pub user_agent: String,
     /// Who is told what happens.
     pub watch: Option<Arc<Watch>>,
+    /// Set to true, it ends what is being fetched and all that would be fetched later, each with an error.
+    pub cancel: Arc<AtomicBool>,
     /// How the client waits before it tries again; a test need not wait at all.
     pub sleep: Arc<dyn Fn(Duration) + Send + Sync>,
 }
@@ -172,12 +175,18 @@ impl Default for ClientOptions {
             alpine_releases: "https://alpinelinux.org/releases.json".to_owned(),
             user_agent: concat!("apk-repository/", env!("CARGO_PKG_VERSION")).to_owned(),
             watch: None,
+            cancel: Arc::default(),
             sleep: Arc::new(thread::sleep),
         }
     }
 }
 
 impl ClientOptions {
+    /// Whether somebody ended the work.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn tell(&self, event: &Event<'_>) {
         if let Some(watch) = &self.watch {
             watch(event);

@@ -168,6 +168,7 @@ impl Transfer<'_> {
             have = 0;
         }
         let _place = self.gate.enter();
+        self.check_cancel()?;
         let (response, with_login) = self.ask(have)?;
         let headers = response.headers();
         let meta = meta(headers);
@@ -334,6 +335,7 @@ impl Transfer<'_> {
             if count == 0 {
                 break;
             }
+            self.check_cancel()?;
             received += count as u64;
             if received > limit {
                 return Err(too_large(&self.name).into());
@@ -360,6 +362,15 @@ impl Transfer<'_> {
             bytes: received,
         });
         Ok(Reply::Complete(meta.clone()))
+    }
+
+    fn check_cancel(&self) -> Result<(), HttpError> {
+        match self.options.is_cancelled() {
+            true => Err(HttpError::Cancelled {
+                url: self.name.clone(),
+            }),
+            false => Ok(()),
+        }
     }
 
     fn protocol(&self, reason: &str) -> HttpError {

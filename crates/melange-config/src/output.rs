@@ -50,6 +50,9 @@ impl Compiled {
         let mut capabilities = Section::new(format);
         capabilities.strings("add", &self.capabilities.add);
         capabilities.strings("drop", &self.capabilities.drop);
+        if let Some(networking) = self.capabilities.networking {
+            capabilities.put("networking", networking);
+        }
         let none = capabilities.is_empty();
         out.section("capabilities", capabilities, none);
         out.list("pipeline", steps(&self.pipeline, format));

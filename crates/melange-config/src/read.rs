@@ -152,6 +152,7 @@ fn capabilities(node: &Node) -> Read<Capabilities> {
     let capabilities = Capabilities {
         add: fields.strings("add")?,
         drop: fields.strings("drop")?,
+        networking: fields.bool("networking")?,
     };
     end(fields)?;
     Ok(capabilities)

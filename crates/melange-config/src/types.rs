@@ -196,6 +196,8 @@ pub struct Capabilities {
     pub add: Vec<String>,
     /// To drop.
     pub drop: Vec<String>,
+    /// Whether steps have the network; as the build is asked for if not given.
+    pub networking: Option<bool>,
 }
 
 /// Makes a variable out of another one.

@@ -16,8 +16,8 @@ use crate::key::SigningKey;
 use crate::linting::{Findings, Linters};
 use crate::parallel::in_parallel;
 use crate::plan::{PackagePlan, Plan};
-use crate::records::{Provenance, Records, log_dependencies, log_packages};
-use crate::sandbox::{Guest, GuestOptions, GuestSetup, GuestTree, Sandbox};
+use crate::records::{Provenance, Records, log_dependencies, log_packages, write_cyclonedx};
+use crate::sandbox::{Guest, GuestOptions, GuestSetup, GuestTree, Sandbox, StopAfter};
 use crate::sbom::{Documents, license_texts};
 use crate::scratch::io_error;
 use crate::toolchain::write_settings;
@@ -120,10 +120,8 @@ pub enum Event<'a> {
     },
     /// The guest and the workspace stay, as was asked for.
     Kept {
-        /// The directory that they lie in.
+        /// The directory that they lie in, which [`KeptGuest::read`](crate::KeptGuest::read) takes.
         path: &'a Path,
-        /// The command line that enters the guest, where there is one.
-        enter: Option<&'a str>,
     },
 }
 
@@ -168,9 +166,8 @@ pub fn build_plan(
     let done = run(plan, request, &mut sandbox, guest, runner, events)
         .and_then(|names| pack_all(plan, request, &sandbox, &names, events))
         .and_then(|packages| publish(plan, packages, request, sandbox.tree(), started, events));
-    if let Some((path, enter)) = sandbox.finish(done.is_ok()) {
-        let (path, enter) = (path.as_path(), enter.as_deref());
-        events.event(Event::Kept { path, enter });
+    if let Some(path) = sandbox.finish(done.is_ok()) {
+        events.event(Event::Kept { path: &path });
     }
     done
 }
@@ -193,7 +190,29 @@ fn check(plan: &Plan, request: &BuildRequest) -> Result<(), BuildError> {
             version: plan.version.clone(),
         });
     }
+    if let Some(stop) = &request.guest.stop_after {
+        check_stop(stop, plan)?;
+    }
     request.linters.check(&main.name)
+}
+
+/// Refuses a step to stop after that there is not.
+fn check_stop(stop: &StopAfter, plan: &Plan) -> Result<(), BuildError> {
+    let mut packages = plan.packages.iter().enumerate();
+    let package = packages.find(|(place, package)| stop.of(&package.name, *place == 0).is_some());
+    let number = &stop.number;
+    let reason = match (package, &stop.package) {
+        (Some((_, package)), _) if stop.is_among(&package.steps) => return Ok(()),
+        (Some((_, package)), _) => {
+            let (name, steps) = (&package.name, package.steps.len());
+            format!("there is no step {number} to stop after that would run: `{name}` has {steps} steps")
+        }
+        (None, name) => {
+            let name = name.as_deref().unwrap_or_default();
+            format!("there is no step {number} to stop after: no package `{name}` is built")
+        }
+    };
+    Err(BuildError::Configuration { reason })
 }
 
 /// Fills the workspace, makes the guest and runs all steps in it; tells the names of the guest's users.
@@ -224,12 +243,16 @@ fn run(
         user: plan.user,
         add_capabilities: &plan.add_capabilities,
         drop_capabilities: &plan.drop_capabilities,
+        is_offline: plan.is_offline,
     };
     let files = sandbox.start(guest, runner, &setup)?;
+    tell_left_out(sandbox.tree(), events);
     // Before any step runs, for what steps do to the guest's accounts must not name owners.
     let names = Names::read(&files);
-    for package in &plan.packages {
-        run_package(package, sandbox, deadline, events)?;
+    for (place, package) in plan.packages.iter().enumerate() {
+        let stop = request.guest.stop_after.as_ref();
+        let stop = stop.and_then(|stop| stop.of(&package.name, place == 0));
+        run_package(package, sandbox, (deadline, stop), events)?;
     }
     if !request.guest.keep {
         sandbox.stop();
@@ -237,10 +260,20 @@ fn run(
     Ok(names)
 }
 
+/// Says which packages a guest goes without.
+pub(crate) fn tell_left_out(tree: &GuestTree, events: &mut dyn Events) {
+    for package in &tree.left_out {
+        let message = format!(
+            "the repositories have no `{package}`; the guest goes without, for its sources are fetched outside of it"
+        );
+        events.event(Event::Warning { message: &message });
+    }
+}
+
 fn run_package(
     package: &PackagePlan,
     sandbox: &mut Sandbox<'_>,
-    deadline: Option<Instant>,
+    limits: (Option<Instant>, Option<&str>),
     events: &mut dyn Events,
 ) -> Result<(), BuildError> {
     let output = sandbox.workspace().join(OUTPUT);
@@ -258,7 +291,7 @@ fn run_package(
     });
     let mut tell = |event: StepEvent<'_>| events.event(Event::Step(event));
     sandbox
-        .run(&package.steps, deadline, &mut tell)
+        .run(&package.steps, limits, &mut tell)
         .map_err(|source| BuildError::Step {
             package: package.name.clone(),
             source,
@@ -459,6 +492,14 @@ fn publish(
         events.event(Event::Written { path: &path });
         if records.provenance {
             let path = provenance.write(&path)?;
+            events.event(Event::Written { path: &path });
+        }
+        if records.cyclonedx {
+            let sources = plan.packages.first().map(|main| &main.sources);
+            let own = Some(&package.sources).filter(|_| !report.packages.is_empty());
+            let sources: Vec<_> = sources.into_iter().chain(own).flatten().cloned().collect();
+            let made_at = (request.namespace.as_str(), request.source_date_epoch);
+            let path = write_cyclonedx(&path, &record, made_at, &sources)?;
             events.event(Event::Written { path: &path });
         }
         report.packages.push((path, record));

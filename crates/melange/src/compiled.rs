@@ -7,21 +7,24 @@ use apk_types::Arch;
 use melange_analyze::Options;
 use melange_config::types::{self, Accounts, Capability, Cpe, Dependencies, Environment, Scriptlets};
 use melange_config::{Compiled, FILE_CAPABILITIES};
-use melange_pipeline::runner::{Runner, Step, User};
+use melange_pipeline::builtin;
+use melange_pipeline::runner::{Runner, SourceStep, Step, User};
 
 use crate::build::{BuildReport, BuildRequest, Events, build_plan};
 use crate::error::BuildError;
 use crate::plan::{Copyright, FileCapability, PackagePlan, Plan};
 use crate::roots::CachedRoot;
 use crate::sandbox::GuestTree;
+use crate::sources::SourceTools;
 
 /// Makes build environments: solves, fetches and lays packages down.
 pub trait BuildEnvironment {
     /// Lays `environment` down in `root`, an empty directory, for `arch`, or names a tree that lies elsewhere, over
-    /// which an overlay can be put if `overlays`.
+    /// which an overlay can be put if `overlays`. It can do without the packages `spare` where they cannot be had.
     fn lay_down(
         &mut self,
         environment: &Environment,
+        spare: &[String],
         arch: Arch,
         root: &Path,
         overlays: bool,
@@ -33,6 +36,8 @@ pub trait BuildEnvironment {
 pub struct Laid {
     /// The packages it has, pinned (`name=version`) and in the order that `.melange.yaml` records.
     pub packages: Vec<String>,
+    /// The spare packages that could not be had.
+    pub left_out: Vec<String>,
     /// The tree, where it is shared with others; else it was laid down in the root.
     pub shared: Option<CachedRoot>,
 }
@@ -55,15 +60,22 @@ pub fn build(
         recorded.environment.environment.remove(name);
     }
     plan.configuration = recorded.to_json();
+    let own = compiled.subpackages.iter().map(|subpackage| &subpackage.pipeline);
+    let steps = own.chain([&compiled.pipeline]).flatten();
+    let spare = spare_packages(steps, request.guest.sources.as_ref());
     let mut guest = |root: &Path, overlays: bool| {
-        let Laid { packages, shared } =
-            environment.lay_down(&compiled.environment, request.arch, root, overlays)?;
+        let Laid {
+            packages,
+            left_out,
+            shared,
+        } = environment.lay_down(&compiled.environment, &spare, request.arch, root, overlays)?;
         let locked = recorded
             .clone()
             .with_locked_environment(request.arch, packages.clone());
         Ok(GuestTree {
             record: locked.to_yaml(),
             packages,
+            left_out,
             shared,
         })
     };
@@ -117,6 +129,7 @@ impl Plan {
             }),
             add_capabilities: compiled.capabilities.add.clone(),
             drop_capabilities: compiled.capabilities.drop.clone(),
+            is_offline: compiled.capabilities.networking == Some(false),
             timeout: Some(package.timeout).filter(|timeout| !timeout.is_zero()),
             configuration: compiled.to_json(),
         })
@@ -181,6 +194,7 @@ pub(crate) fn step(step: &melange_config::Step) -> Step {
         .into_iter()
         .find(|label| !label.is_empty());
     Step {
+        source: source_step(step),
         label: label.cloned(),
         location: step.location.as_ref().map(ToString::to_string),
         enabled: step.enabled,
@@ -192,6 +206,43 @@ pub(crate) fn step(step: &melange_config::Step) -> Step {
             .required_steps
             .map(|steps| usize::try_from(steps).unwrap_or(usize::MAX)),
     }
+}
+
+/// The pipelines that get sources, and the package that each needs to do it in a guest.
+const SOURCE_PIPELINES: [(&str, &str); 2] = [("fetch", "wget"), ("git-checkout", "git")];
+
+/// What a step does that uses one of the built-in pipelines that get sources, and not another one of the same name.
+fn source_step(step: &melange_config::Step) -> Option<SourceStep> {
+    let (name, _) = SOURCE_PIPELINES.iter().find(|(name, _)| *name == step.uses)?;
+    let inner = step.pipeline.first()?.location.as_ref()?;
+    (Some(inner.text.text.as_str()) == builtin(name)).then(|| SourceStep {
+        pipeline: step.uses.clone(),
+        inputs: step.with.clone(),
+    })
+}
+
+/// The packages that are in the environment for the sake of steps that may be done outside of the guest.
+pub(crate) fn spare_packages<'a>(
+    steps: impl IntoIterator<Item = &'a melange_config::Step>,
+    tools: Option<&SourceTools>,
+) -> Vec<String> {
+    let Some(tools) = tools else { return Vec::new() };
+    let mut spare = Vec::new();
+    let mut left: Vec<_> = steps.into_iter().collect();
+    while let Some(step) = left.pop() {
+        match source_step(step) {
+            Some(source) => {
+                let own = SOURCE_PIPELINES
+                    .iter()
+                    .filter(|(name, _)| *name == source.pipeline && tools.has(name));
+                spare.extend(own.map(|(_, package)| (*package).to_owned()));
+            }
+            None => left.extend(&step.pipeline),
+        }
+    }
+    spare.sort_unstable();
+    spare.dedup();
+    spare
 }
 
 /// What the pipelines that fetch sources say of them.

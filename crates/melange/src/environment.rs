@@ -4,7 +4,7 @@ use std::path::Path;
 
 use apk_types::Arch;
 use apko::config::{Accounts, Contents, Group, ImageConfiguration, PathMutation, User};
-use apko::{Additions, Policy, Store};
+use apko::{Additions, EnvironmentPlan, Policy, ResolveError, Store};
 use melange_config::types::Environment;
 
 use crate::compiled::{BuildEnvironment, Laid};
@@ -25,10 +25,39 @@ pub struct ApkoEnvironment {
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
+impl ApkoEnvironment {
+    /// Chooses the packages: with the spare ones if that can be, else without, and then tells which these are.
+    fn plan(
+        &self,
+        environment: &Environment,
+        spare: &[String],
+        arch: Arch,
+    ) -> Result<(EnvironmentPlan, Vec<String>), Failed> {
+        let mut configuration = configuration(environment);
+        let plan = |configuration: &ImageConfiguration| {
+            apko::plan_environment(configuration, &self.additions, arch, &self.policy)
+        };
+        match plan(&configuration) {
+            Err(error @ apko::BuildError::Resolve(ResolveError::Unsolvable { .. })) if !spare.is_empty() => {
+                configuration
+                    .contents
+                    .packages
+                    .retain(|package| !spare.contains(package));
+                match plan(&configuration) {
+                    Ok(plan) => Ok((plan, spare.to_vec())),
+                    Err(_) => Err(error.into()),
+                }
+            }
+            planned => Ok((planned?, Vec::new())),
+        }
+    }
+}
+
 impl BuildEnvironment for ApkoEnvironment {
     fn lay_down(
         &mut self,
         environment: &Environment,
+        spare: &[String],
         arch: Arch,
         root: &Path,
         overlays: bool,
@@ -36,8 +65,7 @@ impl BuildEnvironment for ApkoEnvironment {
         if environment.contents.base_image.is_some() {
             return Err("`environment.contents.baseimage` is not supported yet".into());
         }
-        let configuration = configuration(environment);
-        let plan = apko::plan_environment(&configuration, &self.additions, arch, &self.policy)?;
+        let (plan, left_out) = self.plan(environment, spare, arch)?;
         let lay_down = |directory: &Path| -> Result<(), Failed> {
             let store = match &self.store {
                 Some(store) => store.clone(),
@@ -54,7 +82,11 @@ impl BuildEnvironment for ApkoEnvironment {
             }
         };
         let packages = plan.locked.contents.packages;
-        Ok(Laid { packages, shared })
+        Ok(Laid {
+            packages,
+            left_out,
+            shared,
+        })
     }
 }
 

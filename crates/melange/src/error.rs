@@ -162,6 +162,8 @@ pub enum SigningKeyError {
 pub enum SbomError {
     #[error(transparent)]
     Document(#[from] PackageSbomError),
+    #[error(transparent)]
+    Source(#[from] spdx_sbom::SourceError),
     #[error("writing it as JSON: {0}")]
     Json(String),
     #[error("the licence text `{path}` of the workspace cannot be read")]

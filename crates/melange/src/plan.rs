@@ -27,6 +27,8 @@ pub struct Plan {
     pub add_capabilities: Vec<String>,
     /// Kernel capabilities that steps do not get.
     pub drop_capabilities: Vec<String>,
+    /// Whether steps are kept from the network, whatever the build is asked for.
+    pub is_offline: bool,
     /// How long the whole build may take.
     pub timeout: Option<Duration>,
     /// The compiled configuration as JSON, for provenance.

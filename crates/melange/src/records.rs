@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use apk_package::sign_control;
-use apk_types::Arch;
+use apk_types::{Arch, PackageRecord};
 use melange_analyze::Dependencies;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
+use spdx_sbom::{Component, PackageBom, Source};
 use tarball::{Header, Kind, Writer};
 
-use crate::error::BuildError;
+use crate::error::{BuildError, SbomError};
 use crate::key::SigningKey;
 use crate::scratch::io_error;
 
@@ -28,6 +29,8 @@ pub struct Records {
     /// A [SLSA](https://slsa.dev/spec/v1.1/provenance) provenance beside each package, `.attest.tar.gz`, signed with
     /// the packages' key.
     pub provenance: bool,
+    /// A CycloneDX document beside each package, `.cdx.json`.
+    pub cyclonedx: bool,
     /// What was found out about each package's dependencies goes to this file with `.ARCH` at its end: one JSON
     /// object a line.
     pub dependencies: Option<PathBuf>,
@@ -71,15 +74,7 @@ impl Provenance<'_> {
             None => Vec::new(),
             Some(key) => sign_control(&archive, key.private_key(), key.name(), self.epoch).map_err(failed)?,
         };
-        let written = tempfile::NamedTempFile::new_in(package.parent().unwrap_or(Path::new("."))).and_then(
-            |mut file| {
-                file.write_all(&signature)?;
-                file.write_all(&archive)?;
-                crate::emit::finish(file.as_file())?;
-                file.persist(&path).map_err(|error| error.error)
-            },
-        );
-        written.map_err(io_error("writing", &path))?;
+        write_whole(&path, &[&signature, &archive])?;
         Ok(path)
     }
 
@@ -89,10 +84,7 @@ impl Provenance<'_> {
                 .map(|time| time.to_string())
                 .unwrap_or_default()
         };
-        let digest: String = Sha256::digest(content)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let digest = sha256(content);
         let dependency = |package: &String| {
             let (name, version) = package.split_once('=').unwrap_or((package, ""));
             let arch = self.arch.apk_name();
@@ -116,6 +108,56 @@ impl Provenance<'_> {
             },
         })
     }
+}
+
+/// Writes what is known of a package as CycloneDX beside it.
+pub(crate) fn write_cyclonedx(
+    package: &Path,
+    record: &PackageRecord,
+    (namespace, epoch): (&str, i64),
+    sources: &[Source],
+) -> Result<PathBuf, BuildError> {
+    let content = fs::read(package).map_err(io_error("reading", package))?;
+    let failed = |source: SbomError| BuildError::Sbom {
+        package: record.name.clone(),
+        source: Box::new(source),
+    };
+    let created = jiff::Timestamp::from_second(epoch).map_err(|_| failed(SbomError::Date(epoch)))?;
+    let bom = PackageBom {
+        created: created.to_string(),
+        tool: ("melange".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        namespace: namespace.to_owned(),
+        component: Component::of_packages(&[record]).pop().unwrap_or_default(),
+        sha256: sha256(&content),
+        depends: record
+            .depends
+            .iter()
+            .map(|need| need.as_str().to_owned())
+            .collect(),
+        sources: sources.to_vec(),
+    };
+    let json = bom.to_json().map_err(|error| failed(error.into()))?;
+    let path = package.with_extension("cdx.json");
+    write_whole(&path, &[&json])?;
+    Ok(path)
+}
+
+fn sha256(content: &[u8]) -> String {
+    let digest = Sha256::digest(content);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Writes a file that is complete or not there.
+fn write_whole(path: &Path, parts: &[&[u8]]) -> Result<(), BuildError> {
+    let file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")));
+    let written = file.and_then(|mut file| {
+        for part in parts {
+            file.write_all(part)?;
+        }
+        crate::emit::finish(file.as_file())?;
+        file.persist(path).map_err(|error| error.error)
+    });
+    written.map(drop).map_err(io_error("writing", path))
 }
 
 /// A gzipped tar archive of one file.

@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use melange_pipeline::runner::{
-    Cancel, GuestPath, HostPath, Limits, Mount, Network, Overlay, Runner, Session, SessionSpec, Step,
-    StepError, StepEvents, StepOptions, User, WORKSPACE, run_steps,
+    Cancel, GuestPath, HostPath, Limits, Mount, Network, Overlay, Runner, Session, SessionSpec, Sources,
+    Step, StepError, StepEvents, StepOptions, User, WORKSPACE, run_steps,
 };
 
 use crate::error::BuildError;
+use crate::kept::KeptGuest;
 use crate::removal::remove;
 use crate::roots::CachedRoot;
 use crate::scratch::{Scratch, io_error};
+use crate::sources::{BuildSources, SourceTools};
 
 /// Where the guest sees the cache directory.
 const GUEST_CACHE: &str = "/var/cache/melange";
@@ -38,8 +41,12 @@ pub struct GuestOptions {
     pub trace: bool,
     /// Whether a failing step opens a shell in the guest.
     pub interactive: bool,
+    /// The step that such a shell opens after, even if it does not fail.
+    pub stop_after: Option<StopAfter>,
     /// Variables of that shell.
     pub shell_environment: BTreeMap<String, String>,
+    /// What gets sources outside of the guest; without it, guests do that themselves.
+    pub sources: Option<SourceTools>,
     /// Texts that are shown as `***` wherever steps write them.
     pub hidden: Vec<String>,
     /// Whether the guest and the workspace stay.
@@ -59,14 +66,16 @@ impl GuestOptions {
             limits: Limits::default(),
             trace: false,
             interactive: false,
+            stop_after: None,
             shell_environment: BTreeMap::new(),
+            sources: None,
             hidden: Vec::new(),
             keep: false,
             cancel: Cancel::default(),
         }
     }
 
-    fn steps(&self, deadline: Option<Instant>) -> StepOptions {
+    fn steps(&self, deadline: Option<Instant>, sources: Option<Arc<dyn Sources>>) -> StepOptions {
         StepOptions {
             trace: self.trace,
             deadline,
@@ -74,7 +83,43 @@ impl GuestOptions {
             interactive: self.interactive,
             shell_environment: self.shell_environment.clone(),
             hidden: self.hidden.clone(),
+            shell_after: None,
+            sources,
         }
+    }
+}
+
+/// A step to stop after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StopAfter {
+    /// The package whose pipeline it is in; the main one if not given.
+    pub package: Option<String>,
+    /// Its number: `3`, `3.1`.
+    pub number: String,
+}
+
+impl StopAfter {
+    /// The number of the step, if it is one of this package's.
+    pub(crate) fn of(&self, package: &str, is_main: bool) -> Option<&str> {
+        let is_meant = self.package.as_ref().map_or(is_main, |name| name == package);
+        is_meant.then_some(self.number.as_str())
+    }
+
+    /// Whether there is such a step.
+    pub(crate) fn is_among(&self, steps: &[Step]) -> bool {
+        let mut steps = steps;
+        let mut found = false;
+        for number in self.number.split('.') {
+            let place = number
+                .parse::<usize>()
+                .ok()
+                .and_then(|number| number.checked_sub(1));
+            match place.and_then(|place| steps.get(place)) {
+                Some(step) => (steps, found) = (&step.steps, step.enabled),
+                None => return false,
+            }
+        }
+        found
     }
 }
 
@@ -110,6 +155,8 @@ pub struct GuestTree {
     pub record: String,
     /// The packages in it, `name=version`.
     pub packages: Vec<String>,
+    /// Packages that could not be had, and that steps can do without.
+    pub left_out: Vec<String>,
     /// The tree, where it is shared with others; else it was laid down in the root.
     pub shared: Option<CachedRoot>,
 }
@@ -120,6 +167,8 @@ pub(crate) struct GuestSetup<'a> {
     pub(crate) user: Option<User>,
     pub(crate) add_capabilities: &'a [String],
     pub(crate) drop_capabilities: &'a [String],
+    /// Whether the steps have no network, even where the options give one.
+    pub(crate) is_offline: bool,
 }
 
 /// A workspace and, once it was started, a guest.
@@ -128,6 +177,9 @@ pub(crate) struct Sandbox<'a> {
     scratch: Option<Scratch>,
     workspace: PathBuf,
     session: Option<Box<dyn Session>>,
+    /// How the session was started.
+    started: Option<(&'static str, SessionSpec)>,
+    sources: Option<Arc<dyn Sources>>,
     /// It keeps the tree from being removed.
     tree: GuestTree,
 }
@@ -148,6 +200,8 @@ impl<'a> Sandbox<'a> {
             scratch: Some(scratch),
             workspace,
             session: None,
+            started: None,
+            sources: None,
             tree: GuestTree::default(),
         })
     }
@@ -190,16 +244,36 @@ impl<'a> Sandbox<'a> {
             .shared
             .as_ref()
             .map_or(root, |shared| shared.path().to_owned());
+        spec.network = match setup.is_offline {
+            true => Network::None,
+            false => self.options.network,
+        };
         self.mounts(&mut spec, &files)?;
         spec.environment = setup.environment.clone();
         spec.user = setup.user;
-        spec.network = self.options.network;
         spec.add_capabilities = setup.add_capabilities.to_vec();
         spec.drop_capabilities = setup.drop_capabilities.to_vec();
         spec.limits = self.options.limits;
+        self.sources = self.source_tools(setup)?;
+        self.started = Some((runner.name(), spec.clone()));
         self.session = Some(runner.start(spec)?);
         self.tree = tree;
         Ok(files)
+    }
+
+    /// What gets sources for this guest.
+    fn source_tools(&self, setup: &GuestSetup<'_>) -> Result<Option<Arc<dyn Sources>>, BuildError> {
+        let Some(tools) = self.options.sources.clone() else {
+            return Ok(None);
+        };
+        let epoch = setup.environment.get("SOURCE_DATE_EPOCH");
+        Ok(Some(Arc::new(BuildSources {
+            tools,
+            workspace: self.workspace.clone(),
+            scratch: self.scratch()?.directory("sources")?,
+            cache: self.options.cache.clone(),
+            epoch: epoch.and_then(|epoch| epoch.parse().ok()).unwrap_or_default(),
+        })))
     }
 
     fn mounts(&self, spec: &mut SessionSpec, files: &Path) -> Result<(), BuildError> {
@@ -209,7 +283,7 @@ impl<'a> Sandbox<'a> {
             read_only: false,
         };
         spec.mounts.push(mount(&self.workspace, WORKSPACE));
-        if self.options.network == Network::Host && Path::new(RESOLV_CONF).exists() {
+        if spec.network == Network::Host && Path::new(RESOLV_CONF).exists() {
             // A link in the guest would lead the mount to a path that need not exist.
             let inside = files.join(RESOLV_CONF.trim_start_matches('/'));
             if inside.is_symlink() && spec.overlay.is_none() {
@@ -232,11 +306,15 @@ impl<'a> Sandbox<'a> {
     pub(crate) fn run(
         &mut self,
         steps: &[Step],
-        deadline: Option<Instant>,
+        (deadline, shell_after): (Option<Instant>, Option<&str>),
         events: &mut dyn StepEvents,
     ) -> Result<(), Box<StepError>> {
         match &mut self.session {
-            Some(session) => run_steps(&mut **session, steps, &self.options.steps(deadline), events),
+            Some(session) => {
+                let mut options = self.options.steps(deadline, self.sources.clone());
+                options.shell_after = shell_after.map(str::to_owned);
+                run_steps(&mut **session, steps, &options, events)
+            }
             None => Ok(()),
         }
     }
@@ -246,17 +324,19 @@ impl<'a> Sandbox<'a> {
         self.session = None;
     }
 
-    /// Ends the guest and leaves everything behind where the options say so: tells where it lies, and a command that
-    /// enters it. A workspace that was named is emptied when all went well.
-    pub(crate) fn finish(mut self, succeeded: bool) -> Option<(PathBuf, Option<String>)> {
-        let enter = self.session.as_ref().and_then(|session| session.enter());
+    /// Ends the guest and leaves everything behind where the options say so: tells where it lies. A workspace that was
+    /// named is emptied when all went well.
+    pub(crate) fn finish(mut self, succeeded: bool) -> Option<PathBuf> {
         self.session = None;
         let scratch = self.scratch.take()?;
         if self.options.keep {
-            let before = scratch.path().display().to_string();
+            let before = scratch.path().to_owned();
             let kept = scratch.keep();
-            let enter = enter.map(|command| command.replace(&before, &kept.display().to_string()));
-            return Some((kept, enter));
+            if let Some((runner, mut spec)) = self.started.take() {
+                spec.relocate(&before, &kept);
+                let _ = KeptGuest::new(runner, spec).write(&kept);
+            }
+            return Some(kept);
         }
         if succeeded && let Some(workspace) = &self.options.workspace {
             remove(workspace);

@@ -8,8 +8,8 @@ use melange_config::types::Package;
 use melange_config::{Compiled, Test};
 use melange_pipeline::runner::{Runner, StepEvent};
 
-use crate::build::{Event, Events};
-use crate::compiled::{BuildEnvironment, Laid, run_as, step};
+use crate::build::{Event, Events, tell_left_out};
+use crate::compiled::{BuildEnvironment, Laid, run_as, spare_packages, step};
 use crate::error::BuildError;
 use crate::sandbox::{GuestOptions, GuestSetup, GuestTree, Sandbox};
 use crate::workspace::{Source, copy_sources};
@@ -119,34 +119,43 @@ fn test_one(
             user: run_as(&test.environment.accounts)?,
             add_capabilities: &compiled.capabilities.add,
             drop_capabilities: &compiled.capabilities.drop,
+            is_offline: compiled.capabilities.networking == Some(false),
         };
+        let spare = spare_packages(&test.pipeline, request.guest.sources.as_ref());
         let mut guest = |root: &Path, overlays: bool| {
-            let Laid { packages, shared } =
-                environment.lay_down(&test.environment, request.arch, root, overlays)?;
+            let Laid {
+                packages,
+                left_out,
+                shared,
+            } = environment.lay_down(&test.environment, &spare, request.arch, root, overlays)?;
             Ok(GuestTree {
                 record: String::new(),
                 packages,
+                left_out,
                 shared,
             })
         };
         sandbox.start(&mut guest, runner, &setup)?;
+        tell_left_out(sandbox.tree(), events);
         events.event(Event::Pipeline {
             package: &package.name,
         });
         let steps: Vec<_> = test.pipeline.iter().map(step).collect();
+        let is_main = std::ptr::eq(package, &compiled.package);
+        let stop = request.guest.stop_after.as_ref();
+        let stop = stop.and_then(|stop| stop.of(&package.name, is_main));
         let timeout = compiled.package.timeout;
         let deadline = (!timeout.is_zero()).then(|| Instant::now() + timeout);
         let mut tell = |event: StepEvent<'_>| events.event(Event::Step(event));
         sandbox
-            .run(&steps, deadline, &mut tell)
+            .run(&steps, (deadline, stop), &mut tell)
             .map_err(|source| BuildError::Test {
                 package: package.name.clone(),
                 source,
             })
     })();
-    if let Some((path, enter)) = sandbox.finish(done.is_ok()) {
-        let (path, enter) = (path.as_path(), enter.as_deref());
-        events.event(Event::Kept { path, enter });
+    if let Some(path) = sandbox.finish(done.is_ok()) {
+        events.event(Event::Kept { path: &path });
     }
     done
 }

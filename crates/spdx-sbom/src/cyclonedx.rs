@@ -1,4 +1,4 @@
-//! CycloneDX 1.6 documents of what is installed in an image.
+//! CycloneDX 1.6 documents of what is installed in an image, and of single packages.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,8 @@ use apk_types::PackageRecord;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::{OsRelease, Purl};
+use crate::source::Upstream;
+use crate::{OsRelease, Purl, Source, SourceError};
 
 /// An installed package.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -155,41 +156,7 @@ impl Bom {
     }
 
     fn component(&self, component: &Component) -> Value {
-        let purl = self.purl(component);
-        let mut properties = Vec::new();
-        for (name, value) in [
-            ("apk:origin", &component.origin),
-            ("apk:commit", &component.commit),
-        ] {
-            if !value.is_empty() {
-                properties.push(json!({ "name": name, "value": value }));
-            }
-        }
-        let mut references = Vec::new();
-        // A reference must be an IRI, which not every package has here.
-        if component.url.starts_with("https://") || component.url.starts_with("http://") {
-            references.push(json!({ "type": "website", "url": component.url.replace(' ', "%20") }));
-        }
-        let (author, address) = component
-            .maintainer
-            .split_once('<')
-            .unwrap_or((&component.maintainer, ""));
-        let author = without_empty(json!({
-            "name": author.trim(),
-            "email": address.trim_end_matches('>').trim(),
-        }));
-        without_empty(json!({
-            "bom-ref": purl,
-            "type": "library",
-            "name": component.name,
-            "version": component.version,
-            "description": component.description,
-            "licenses": license(&component.license),
-            "authors": if author == json!({}) { json!([]) } else { json!([author]) },
-            "purl": purl,
-            "externalReferences": references,
-            "properties": properties,
-        }))
+        described(component, &self.purl(component))
     }
 
     fn purl(&self, component: &Component) -> String {
@@ -229,6 +196,134 @@ impl Bom {
             .chain(self.components.iter().map(package))
             .collect()
     }
+}
+
+/// A package and the sources that it was built from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PackageBom {
+    /// An RFC 3339 time.
+    pub created: String,
+    /// The tool that makes the document: its name and version.
+    pub tool: (String, String),
+    /// The distribution, for package URLs.
+    pub namespace: String,
+    /// The package.
+    pub component: Component,
+    /// The SHA-256 of the package file in hexadecimal digits.
+    pub sha256: String,
+    /// What it needs, as `.PKGINFO` says.
+    pub depends: Vec<String>,
+    /// The sources it was built from.
+    pub sources: Vec<Source>,
+}
+
+impl PackageBom {
+    /// The document as JSON, indented by two. The same input gives the same bytes.
+    ///
+    /// # Errors
+    /// When nothing can be said about a source.
+    pub fn to_json(&self) -> Result<Vec<u8>, SourceError> {
+        let Component {
+            name, version, arch, ..
+        } = &self.component;
+        let purl = Purl::new("apk", &self.namespace, name, version).qualify("arch", arch);
+        let purl = match purl.normalize() {
+            Ok(purl) => purl.to_string(),
+            Err(_) => format!("{name}@{version}"),
+        };
+        let mut component = described(&self.component, &purl);
+        component["hashes"] = json!([{ "alg": "SHA-256", "content": self.sha256 }]);
+        let mut sources = Vec::new();
+        for source in &self.sources {
+            sources.extend(
+                source
+                    .describe(&self.namespace, "")?
+                    .map(|upstream| ancestor(&upstream)),
+            );
+        }
+        if !sources.is_empty() {
+            component["pedigree"] = json!({ "ancestors": sources });
+        }
+        let needs = |need: &String| json!({ "name": "apk:depends", "value": need });
+        let mut properties = component["properties"].as_array().cloned().unwrap_or_default();
+        properties.extend(self.depends.iter().map(needs));
+        component["properties"] = json!(properties);
+        let (tool, tool_version) = &self.tool;
+        let mut document = json!({
+            "bomFormat": "CycloneDX",
+            "specVersion": "1.6",
+            "serialNumber": "",
+            "version": 1,
+            "metadata": {
+                "timestamp": self.created,
+                "tools": { "components": [{ "type": "application", "name": tool, "version": tool_version }] },
+                "component": without_empty(component),
+            },
+            "components": [],
+            "dependencies": [{ "ref": purl, "dependsOn": [] }],
+        });
+        document["serialNumber"] = json!(serial(&document.to_string()));
+        let mut text = serde_json::to_vec_pretty(&document).unwrap_or_default();
+        text.push(b'\n');
+        Ok(text)
+    }
+}
+
+/// A source as CycloneDX has what something was made of.
+fn ancestor(upstream: &Upstream) -> Value {
+    let hash = |(kind, digits): (&&str, &String)| json!({ "alg": kind.replace("SHA", "SHA-"), "content": digits.to_lowercase() });
+    let hashes: Vec<Value> = upstream.checksums.iter().map(hash).collect();
+    let location = &upstream.download_location;
+    let mut references = Vec::new();
+    if location.starts_with("https://") || location.starts_with("http://") {
+        references.push(json!({ "type": "distribution", "url": location.replace(' ', "%20") }));
+    }
+    without_empty(json!({
+        "type": "library",
+        "name": upstream.name,
+        "version": upstream.version,
+        "purl": upstream.purl.to_string(),
+        "hashes": hashes,
+        "externalReferences": references,
+    }))
+}
+
+/// A component with all that is known of it.
+fn described(component: &Component, purl: &str) -> Value {
+    let mut properties = Vec::new();
+    for (name, value) in [
+        ("apk:origin", &component.origin),
+        ("apk:commit", &component.commit),
+    ] {
+        if !value.is_empty() {
+            properties.push(json!({ "name": name, "value": value }));
+        }
+    }
+    let mut references = Vec::new();
+    // A reference must be an IRI, which not every package has here.
+    if component.url.starts_with("https://") || component.url.starts_with("http://") {
+        references.push(json!({ "type": "website", "url": component.url.replace(' ', "%20") }));
+    }
+    let (author, address) = component
+        .maintainer
+        .split_once('<')
+        .unwrap_or((&component.maintainer, ""));
+    let author = without_empty(json!({
+        "name": author.trim(),
+        "email": address.trim_end_matches('>').trim(),
+    }));
+    without_empty(json!({
+        "bom-ref": purl,
+        "type": "library",
+        "name": component.name,
+        "version": component.version,
+        "description": component.description,
+        "licenses": license(&component.license),
+        "authors": if author == json!({}) { json!([]) } else { json!([author]) },
+        "purl": purl,
+        "externalReferences": references,
+        "properties": properties,
+    }))
 }
 
 /// How documents refer to the operating system.
@@ -312,6 +407,49 @@ mod tests {
         assert_eq!(lib["licenses"][0]["expression"], "MIT OR Apache-2.0");
         assert_eq!(app["licenses"][0]["license"]["name"], "MIT AND custom words");
         assert_eq!(app["authors"][0]["email"], "me@example.org");
+    }
+
+    #[test]
+    fn a_package_names_its_file_its_needs_and_its_sources() {
+        let bom = PackageBom {
+            created: "2024-06-10T07:11:47Z".to_owned(),
+            namespace: "wolfi".to_owned(),
+            component: Component {
+                arch: "x86_64".to_owned(),
+                origin: "app".to_owned(),
+                ..self::bom().components[0].clone()
+            },
+            sha256: "0".repeat(64),
+            depends: vec!["so:libc.so.6".to_owned()],
+            sources: vec![Source::Fetch {
+                step: 0,
+                uri: "https://example.org/app-1.tar.gz".to_owned(),
+                sha256: "AB".repeat(32),
+                sha512: String::new(),
+                name: "app".to_owned(),
+                version: "1".to_owned(),
+            }],
+            ..PackageBom::default()
+        };
+        let json = bom.to_json().unwrap();
+        let document: Value = serde_json::from_slice(&json).unwrap();
+        let component = &document["metadata"]["component"];
+        assert_eq!(component["purl"], "pkg:apk/wolfi/app@1-r0?arch=x86_64");
+        assert_eq!(component["hashes"][0]["content"], "0".repeat(64));
+        assert_eq!(
+            component["properties"][1],
+            json!({ "name": "apk:depends", "value": "so:libc.so.6" })
+        );
+        let source = &component["pedigree"]["ancestors"][0];
+        assert_eq!(
+            source["hashes"][0],
+            json!({ "alg": "SHA-256", "content": "ab".repeat(32) })
+        );
+        assert_eq!(
+            source["externalReferences"][0]["url"],
+            "https://example.org/app-1.tar.gz"
+        );
+        assert_eq!(json, bom.to_json().unwrap());
     }
 
     #[test]

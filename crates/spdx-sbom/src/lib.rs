@@ -3,7 +3,7 @@
 //! [`PackageSbom`] is what a build knows about a package and becomes the document inside the package, as
 //! melange writes it. [`ImageSbom`] is what is known about an image, the documents inside its packages
 //! included, and becomes the document beside the image, as apko writes it; [`IndexSbom`] does the same for a
-//! multi-platform image. [`Bom`] is what an installed database knows, as CycloneDX 1.6. The crate takes plain data and
+//! multi-platform image. [`Bom`] is what an installed database knows, as CycloneDX 1.6, and [`PackageBom`] the same of one package. The crate takes plain data and
 //! has no clock, files or network; it does not detect licences and does not list the files of packages.
 //!
 //! ```
@@ -78,7 +78,7 @@ mod package;
 mod purl;
 mod source;
 
-pub use cyclonedx::{Bom, Component};
+pub use cyclonedx::{Bom, Component, PackageBom};
 pub use document::{
     Checksum, CreationInfo, Document, ExternalDocumentRef, ExternalRef, LicensingInfo, NOASSERTION, Package,
     Relationship, VerificationCode,

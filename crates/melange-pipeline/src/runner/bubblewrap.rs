@@ -226,23 +226,6 @@ impl Session for BubblewrapSession {
         super::process::attach(&mut bwrap, &input).map_err(failed)
     }
 
-    fn enter(&self) -> Option<String> {
-        if self.spec.overlay.is_some() {
-            return None;
-        }
-        let mut shell = Command::new(["/bin/sh"]);
-        shell
-            .environment
-            .insert("PATH".to_owned(), super::DEFAULT_PATH.to_owned());
-        shell.workdir = GuestPath::new(super::WORKSPACE);
-        let arguments = self.arguments(&shell, true);
-        let program = self.program.to_string_lossy();
-        let words = [program.as_ref()]
-            .into_iter()
-            .chain(arguments.iter().map(String::as_str));
-        Some(words.map(super::steps::quote).collect::<Vec<_>>().join(" "))
-    }
-
     fn copy_in(&mut self, from: &HostPath, to: &GuestPath) -> Result<(), RunnerError> {
         self.spec.copy_in(from, to)
     }

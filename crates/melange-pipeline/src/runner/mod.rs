@@ -26,7 +26,8 @@ pub use doctor::{Check, Verdict, examine};
 pub use guest::{GUEST_FAILED, guest_main};
 pub use native::{Helper, Native};
 pub use steps::{
-    DEFAULT_PATH, Step, StepError, StepEvent, StepEvents, StepFailure, StepOptions, WORKSPACE, run_steps,
+    DEFAULT_PATH, SourceError, SourceStep, Sources, Step, StepError, StepEvent, StepEvents, StepFailure,
+    StepOptions, WORKSPACE, run_steps,
 };
 
 /// A path on the machine that this program runs on.
@@ -86,7 +87,7 @@ impl GuestPath {
     }
 
     /// What follows `base` in this path, or nothing where the path is not below it.
-    fn below(&self, base: &Self) -> Option<&str> {
+    pub fn below(&self, base: &Self) -> Option<&str> {
         match base.0.as_str() {
             "/" => Some(&self.0[1..]),
             base => self
@@ -115,7 +116,7 @@ pub struct Mount {
 }
 
 /// What a guest sees of the network.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Network {
     /// The host's network, as the Go melange has it.
     #[default]
@@ -146,7 +147,7 @@ pub struct Overlay {
 }
 
 /// What a guest may use of the machine; nothing means as much as there is.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// Memory in bytes.
     pub memory: Option<u64>,
@@ -157,7 +158,7 @@ pub struct Limits {
 }
 
 /// All that a runner must know to bring a guest up.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionSpec {
     /// The directory that becomes the guest's `/`: a tree that is written to or, where there is an overlay, an empty
     /// directory.
@@ -196,12 +197,26 @@ impl SessionSpec {
         }
     }
 
-    /// Makes the paths of the host absolute.
-    fn resolve(&mut self, runner: &'static str) -> Result<(), RunnerError> {
+    /// All paths of the host.
+    fn host_paths(&mut self) -> impl Iterator<Item = &mut HostPath> {
         let overlay = self.overlay.iter_mut();
         let overlay = overlay.flat_map(|overlay| [&mut overlay.lower, &mut overlay.upper, &mut overlay.work]);
         let mounts = self.mounts.iter_mut().map(|mount| &mut mount.source);
-        for path in [&mut self.root].into_iter().chain(overlay).chain(mounts) {
+        [&mut self.root].into_iter().chain(overlay).chain(mounts)
+    }
+
+    /// Says that what lay below one directory of the host lies below another one now.
+    pub fn relocate(&mut self, from: &Path, to: &Path) {
+        for path in self.host_paths() {
+            if let Ok(below) = path.0.strip_prefix(from) {
+                path.0 = to.join(below);
+            }
+        }
+    }
+
+    /// Makes the paths of the host absolute.
+    fn resolve(&mut self, runner: &'static str) -> Result<(), RunnerError> {
+        for path in self.host_paths() {
             path.0 = std::fs::canonicalize(&path.0).map_err(|source| RunnerError::Io {
                 runner,
                 action: "finding the guest's directories",
@@ -279,6 +294,11 @@ impl Cancel {
     /// Ends what runs with this switch, and all that would start later.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// The switch itself, for others who end their work with it.
+    pub fn switch(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
     }
 
     /// True once [`Cancel::cancel`] was called.
@@ -422,6 +442,27 @@ pub enum RunnerError {
     Cancelled,
 }
 
+/// Runs a program of this machine to its end, without a sandbox, and hands its output on line by line. On a timeout and a
+/// cancel, everything it started is killed.
+///
+/// # Errors
+/// When it does not start, runs out of time, or is cancelled.
+pub fn run_on_host(
+    program: &mut std::process::Command,
+    deadline: Option<Instant>,
+    cancel: &Cancel,
+    sink: &mut dyn OutputSink,
+) -> Result<ExitStatus, RunnerError> {
+    let ended = process::run(program, b"", deadline, cancel, sink);
+    ended
+        .map_err(|source| RunnerError::Io {
+            runner: "host",
+            action: "starting a program of the host",
+            source,
+        })?
+        .status()
+}
+
 /// A kind of sandbox.
 pub trait Runner {
     /// The name that users choose it by.
@@ -448,11 +489,6 @@ pub trait Session {
     /// Runs one command on this program's own terminal, for a person: standard input, output and error are those
     /// of this program.
     fn attach(&mut self, command: &Command) -> Result<ExitStatus, RunnerError>;
-
-    /// The command line that enters this guest from a shell of the host, where there is one.
-    fn enter(&self) -> Option<String> {
-        None
-    }
 
     /// Copies a file or a directory of the host into the guest.
     fn copy_in(&mut self, from: &HostPath, to: &GuestPath) -> Result<(), RunnerError>;

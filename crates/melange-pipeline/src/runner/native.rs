@@ -14,6 +14,12 @@ use super::{
 
 const NAME: &str = "native";
 
+/// What the helper says of a command that does not start.
+const NOT_STARTED: &str = "guest: starting ";
+
+/// What a shell ends with where there is no such program.
+const NOT_FOUND: i32 = 127;
+
 /// How to start a process that calls [`guest_main`](super::guest_main): what enters a guest must do so in a process
 /// of its own, before it has threads.
 #[derive(Clone, Debug)]
@@ -164,7 +170,11 @@ impl Session for NativeSession {
         let ended = super::process::run(&mut process, &input, command.deadline, &command.cancel, &mut keep);
         match ended.map_err(failed)?.status()? {
             ExitStatus::Code(code) if code == i32::from(GUEST_FAILED) && last_line.starts_with("guest: ") => {
-                Err(failed(std::io::Error::other(last_line)))
+                match last_line.starts_with(NOT_STARTED) {
+                    // The guest is there, but not the program.
+                    true => Ok(ExitStatus::Code(NOT_FOUND)),
+                    false => Err(failed(std::io::Error::other(last_line))),
+                }
             }
             status => Ok(status),
         }

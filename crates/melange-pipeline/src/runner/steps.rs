@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Cancel, Command, ExitStatus, GuestPath, RunnerError, Session, Stream};
+use super::{Cancel, Command, ExitStatus, GuestPath, OutputSink, RunnerError, Session, Stream};
 
 /// The directory in the guest that steps start in and where packages grow, under `melange-out`.
 pub const WORKSPACE: &str = "/home/build";
@@ -14,6 +15,9 @@ pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbi
 
 /// How many of a failing step's last lines its error keeps.
 const KEPT_LINES: usize = 20;
+
+/// What sandboxes end with when they cannot start a program.
+const NO_PROGRAM: [i32; 4] = [1, 125, 126, 127];
 
 /// One step with all values concrete: a script, steps below it, or both (the script runs first).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,14 +34,52 @@ pub struct Step {
     pub working_directory: Option<String>,
     /// Variables of this step and of those below.
     pub environment: BTreeMap<String, String>,
+    /// What the step does, where that can be done outside of the guest, too: then nothing of the step runs inside.
+    pub source: Option<SourceStep>,
     /// The steps below.
     pub steps: Vec<Step>,
     /// How many of the steps below must run.
     pub required_steps: Option<usize>,
 }
 
+/// A step that gets sources: a built-in pipeline and its inputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceStep {
+    /// `fetch` or `git-checkout`.
+    pub pipeline: String,
+    /// The inputs that differ from their defaults.
+    pub inputs: BTreeMap<String, String>,
+}
+
+/// Gets sources in the place of a guest, which needs no network and no programs for it then.
+pub trait Sources {
+    /// Whether it can do what the step asks for; if not, the guest does.
+    fn takes(&self, step: &SourceStep, workdir: &GuestPath) -> bool;
+
+    /// Does it in a directory of the guest; false where the guest has to go on, as far as it is not done yet. It ends
+    /// early when the deadline is over or `cancel` is set.
+    fn get(
+        &self,
+        step: &SourceStep,
+        workdir: &GuestPath,
+        limits: (Option<Instant>, &Cancel),
+        sink: &mut dyn OutputSink,
+    ) -> Result<bool, SourceError>;
+}
+
+/// Why sources could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The time ran out, or the work was ended.
+    #[error(transparent)]
+    Ended(RunnerError),
+    /// Something went wrong with them.
+    #[error(transparent)]
+    Failed(Box<dyn std::error::Error + Send + Sync>),
+}
+
 /// How steps are run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct StepOptions {
     /// Scripts print each command (`set -x`).
     pub trace: bool,
@@ -48,10 +90,14 @@ pub struct StepOptions {
     /// A failing step opens a shell in the guest on this program's terminal. Where that shell ends well, the step
     /// counts as done.
     pub interactive: bool,
+    /// The number of a step that such a shell opens after, even if it does not fail.
+    pub shell_after: Option<String>,
     /// Variables that such a shell has beside the step's, `TERM` among them.
     pub shell_environment: BTreeMap<String, String>,
     /// Texts that are shown as `***` wherever a step writes them.
     pub hidden: Vec<String>,
+    /// What gets sources outside of the guest.
+    pub sources: Option<Arc<dyn Sources>>,
 }
 
 /// What the running of steps tells.
@@ -71,12 +117,12 @@ pub enum StepEvent<'a> {
         /// The line, without its line feed.
         line: &'a str,
     },
-    /// It failed, and a shell opens in the guest.
+    /// It failed, or is the one to stop at, and a shell opens in the guest.
     Shell {
         /// Its number.
         number: &'a str,
-        /// How it failed.
-        failure: &'a StepFailure,
+        /// How it failed, if it did.
+        failure: Option<&'a StepFailure>,
         /// The directory that the shell starts in.
         workdir: &'a str,
     },
@@ -110,6 +156,8 @@ impl<F: FnMut(StepEvent<'_>)> StepEvents for F {
 pub struct StepError {
     /// The step's number among its siblings, from 1, behind those of the steps around it: `3`, `3.1`.
     pub number: String,
+    /// How many steps the pipeline has, without those below others.
+    pub of: usize,
     /// Its name or the pipeline it uses.
     pub label: Option<String>,
     /// Where it is written.
@@ -144,6 +192,15 @@ pub enum StepFailure {
         /// How many did.
         ran: usize,
     },
+    /// The guest has no shell, or one that this machine cannot run.
+    #[error("the guest's /bin/sh does not run here{}", tail(.last_lines))]
+    NoShell {
+        /// The last lines of the runner, oldest first.
+        last_lines: Vec<String>,
+    },
+    /// Sources could not be had.
+    #[error(transparent)]
+    Source(Box<dyn std::error::Error + Send + Sync>),
     /// The sandbox failed, or the time ran out.
     #[error("the script did not come to its end{}", tail(.last_lines))]
     Runner {
@@ -179,6 +236,7 @@ pub fn run_steps(
 ) -> Result<(), Box<StepError>> {
     let environment = BTreeMap::from([("PATH".to_owned(), DEFAULT_PATH.to_owned())]);
     let mut run = Run {
+        of: steps.len(),
         session,
         options,
         events,
@@ -190,6 +248,7 @@ pub fn run_steps(
 }
 
 struct Run<'a> {
+    of: usize,
     session: &'a mut dyn Session,
     options: &'a StepOptions,
     events: &'a mut dyn StepEvents,
@@ -207,9 +266,11 @@ impl Run<'_> {
             return Ok(false);
         }
         let start = Instant::now();
+        let of = self.of;
         let fail = |failure| {
             Box::new(StepError {
                 number: number.to_owned(),
+                of,
                 label: step.label.clone(),
                 location: step.location.clone(),
                 took: start.elapsed(),
@@ -218,22 +279,52 @@ impl Run<'_> {
         };
         let mut environment = outer.clone();
         environment.extend(step.environment.clone());
-        if !step.runs.trim().is_empty() || step.working_directory.is_some() {
-            self.events.event(StepEvent::Started { number, step });
-            if let Err(failure) = self.script(step, &environment) {
-                self.shell(step, number, &environment, failure).map_err(fail)?;
-            }
-            let took = start.elapsed();
-            self.events.event(StepEvent::Done { number, step, took });
-        }
+        let is_whole = self.own_part(step, number, &environment).map_err(fail)?;
         let mut ran = 0;
-        for (index, inner) in step.steps.iter().enumerate() {
+        for (index, inner) in step.steps.iter().enumerate().filter(|_| !is_whole) {
             ran += usize::from(self.step(inner, &format!("{number}.{}", index + 1), &environment)?);
         }
         match step.required_steps {
-            Some(required) if required != ran => Err(fail(StepFailure::RequiredSteps { required, ran })),
-            _ => Ok(true),
+            Some(required) if required != ran && !is_whole => {
+                return Err(fail(StepFailure::RequiredSteps { required, ran }));
+            }
+            _ => {}
         }
+        if self.options.shell_after.as_deref() == Some(number) {
+            self.shell(step, number, &environment, None).map_err(fail)?;
+        }
+        Ok(true)
+    }
+
+    /// Does what a step does itself; true where nothing is left for those below it.
+    fn own_part(
+        &mut self,
+        step: &Step,
+        number: &str,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<bool, StepFailure> {
+        let sources = self.options.sources.clone();
+        let source = step.source.as_ref().zip(sources);
+        let source = source.filter(|(source, sources)| sources.takes(source, &workdir(step)));
+        if source.is_none() && step.runs.trim().is_empty() && step.working_directory.is_none() {
+            return Ok(false);
+        }
+        let start = Instant::now();
+        self.events.event(StepEvent::Started { number, step });
+        let done = match source {
+            Some((source, sources)) => self.source(step, source, &*sources),
+            None => self.script(step, environment).map(|()| false),
+        };
+        let is_whole = match done {
+            Ok(is_whole) => is_whole,
+            Err(failure) => {
+                self.shell(step, number, environment, Some(failure))?;
+                step.source.is_some()
+            }
+        };
+        let took = start.elapsed();
+        self.events.event(StepEvent::Done { number, step, took });
+        Ok(is_whole)
     }
 
     fn script(&mut self, step: &Step, environment: &BTreeMap<String, String>) -> Result<(), StepFailure> {
@@ -250,28 +341,61 @@ impl Run<'_> {
             deadline: self.options.deadline,
             cancel: self.options.cancel.clone(),
         };
-        let mut last_lines = VecDeque::with_capacity(KEPT_LINES);
-        let events = &mut *self.events;
-        let hidden = &self.options.hidden;
-        let mut keep = |stream: Stream, line: &str| {
-            let line = &*mask(line, hidden);
-            if last_lines.len() == KEPT_LINES {
-                last_lines.pop_front();
-            }
-            last_lines.push_back(line.to_owned());
-            events.event(StepEvent::Output { stream, line });
+        let mut keeper = Keeper {
+            events: &mut *self.events,
+            hidden: &self.options.hidden,
+            last_lines: VecDeque::with_capacity(KEPT_LINES),
         };
-        match self.session.exec(&command, &mut keep) {
+        match self.session.exec(&command, &mut keeper) {
             Ok(status) if status.is_success() => Ok(()),
-            Ok(status) => Err(StepFailure::Exit {
-                status,
-                last_lines: last_lines.into(),
-            }),
+            Ok(status) => {
+                let last_lines = keeper.last_lines.into();
+                Err(match self.has_shell(status) {
+                    true => StepFailure::Exit { status, last_lines },
+                    false => StepFailure::NoShell { last_lines },
+                })
+            }
             Err(source) => Err(StepFailure::Runner {
                 source,
-                last_lines: last_lines.into(),
+                last_lines: keeper.last_lines.into(),
             }),
         }
+    }
+
+    /// Whether the guest's shell runs at all, after a command of it ended badly.
+    fn has_shell(&mut self, status: ExitStatus) -> bool {
+        if !matches!(status, ExitStatus::Code(code) if NO_PROGRAM.contains(&code)) {
+            return true;
+        }
+        let trial = Command {
+            cancel: self.options.cancel.clone(),
+            ..Command::new(["/bin/sh", "-c", ":"])
+        };
+        let trial = self.session.exec(&trial, &mut |_: Stream, _: &str| {});
+        trial.is_ok_and(ExitStatus::is_success) || self.options.cancel.is_cancelled()
+    }
+
+    /// Gets sources outside of the guest.
+    fn source(
+        &mut self,
+        step: &Step,
+        source: &SourceStep,
+        sources: &dyn Sources,
+    ) -> Result<bool, StepFailure> {
+        let mut keeper = Keeper {
+            events: &mut *self.events,
+            hidden: &self.options.hidden,
+            last_lines: VecDeque::with_capacity(KEPT_LINES),
+        };
+        let limits = (self.options.deadline, &self.options.cancel);
+        let done = sources.get(source, &workdir(step), limits, &mut keeper);
+        done.map_err(|error| match error {
+            SourceError::Failed(error) => StepFailure::Source(error),
+            SourceError::Ended(source) => StepFailure::Runner {
+                source,
+                last_lines: keeper.last_lines.into(),
+            },
+        })
     }
 
     /// Lets a person look around in the guest as a failing step left it, where that is wanted.
@@ -280,15 +404,15 @@ impl Run<'_> {
         step: &Step,
         number: &str,
         environment: &BTreeMap<String, String>,
-        failure: StepFailure,
+        failure: Option<StepFailure>,
     ) -> Result<(), StepFailure> {
         if !self.options.interactive || self.options.cancel.is_cancelled() {
-            return Err(failure);
+            return failure.map_or(Ok(()), Err);
         }
         let workdir = workdir(step);
         self.events.event(StepEvent::Shell {
             number,
-            failure: &failure,
+            failure: failure.as_ref(),
             workdir: workdir.as_str(),
         });
         let script = format!("cd {}; exec /bin/sh", quote(workdir.as_str()));
@@ -297,12 +421,33 @@ impl Run<'_> {
         command.environment.extend(self.options.shell_environment.clone());
         match self.session.attach(&command) {
             Ok(status) if status.is_success() => Ok(()),
-            Ok(_) => Err(failure),
+            Ok(status) => Err(failure.unwrap_or(StepFailure::Exit {
+                status,
+                last_lines: Vec::new(),
+            })),
             Err(source) => Err(StepFailure::Runner {
                 source,
                 last_lines: Vec::new(),
             }),
         }
+    }
+}
+
+/// Hands lines on and keeps the last ones.
+struct Keeper<'a> {
+    events: &'a mut dyn StepEvents,
+    hidden: &'a [String],
+    last_lines: VecDeque<String>,
+}
+
+impl OutputSink for Keeper<'_> {
+    fn line(&mut self, stream: Stream, line: &str) {
+        let line = &*mask(line, self.hidden);
+        if self.last_lines.len() == KEPT_LINES {
+            self.last_lines.pop_front();
+        }
+        self.last_lines.push_back(line.to_owned());
+        self.events.event(StepEvent::Output { stream, line });
     }
 }
 
@@ -331,7 +476,7 @@ fn script(runs: &str, workdir: &str, trace: bool) -> String {
 }
 
 /// `text` as one word of a shell, whatever it holds.
-pub(super) fn quote(text: &str) -> String {
+fn quote(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
     match !text.is_empty() && text.chars().all(plain) {
         true => text.to_owned(),
