@@ -1,5 +1,6 @@
 //! Development commands of the workspace: `cargo xtask COMMAND`.
 
+mod analysis;
 mod apk_client;
 mod bench;
 mod busybox;
@@ -30,6 +31,8 @@ usage: cargo xtask COMMAND
   bench [APKO]       the benches as ratios to gzip -d and sha256sum, and show-packages against another apko
   lint               formatting, clippy and documentation without warnings, dependencies
   reference          writes the reference pages of docs/ anew from the code
+  analysis [DIR]     what is found in ELF files against readelf, for the packages below DIR; in Alpine's packages, against
+                     what those say of themselves
   conformance        the conformance sets against conformance.toml, where they lie beside the project
 
 Each fetches what it needs with apt when run as root, else says what to install.
@@ -50,6 +53,10 @@ fn main() -> ExitCode {
         ["realworld", name] if !name.starts_with('-') => realworld::command(name),
         ["bench"] => bench::command(None),
         ["bench", peer] if !peer.starts_with('-') => bench::command(Some(Path::new(peer))),
+        ["analysis"] => analysis::command(None),
+        ["analysis", repository] if !repository.starts_with('-') => {
+            analysis::command(Some(Path::new(repository)))
+        }
         ["lint"] => lint::command(),
         ["reference"] => reference::command(),
         ["conformance"] => conformance::command(),
