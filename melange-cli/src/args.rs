@@ -83,6 +83,7 @@ const BUILD_EXAMPLES: &str = "\
 Examples:
   melange build hello.yaml --arch x86_64 --signing-key local.rsa
   melange build hello.yaml --arch host --repository-append packages --keyring-append local.rsa.pub --signing-key local.rsa
+  melange build hello.yaml --arch x86_64 --check      # built twice: is it the same?
 
 The packages lie in packages/ARCH, with an index beside them. Their paths are printed to standard output.
 Exit status: 0 built, 1 the work failed, 2 the command line or the configuration is wrong.";
@@ -194,6 +195,10 @@ pub(crate) struct Build {
     /// Says which file each generated dependency comes from
     #[arg(long)]
     pub(crate) explain: bool,
+    /// Builds everything a second time, in other directories, at another time, with another umask and number of
+    /// processors, and fails where that does not give the same bytes
+    #[arg(long)]
+    pub(crate) check: bool,
     /// Writes how long each step took, one JSON object a line
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,

@@ -17,6 +17,7 @@ use melange_pipeline::runner::{Cancel, Runner};
 use spdx_sbom::Configuration as Origin;
 
 use crate::args::Build;
+use crate::check;
 use crate::compilation::{commit, compiled, configuration_path, env_file_values, read};
 use crate::failing_step::Subject;
 use crate::failure::{Failure, Outcome, print};
@@ -38,6 +39,8 @@ struct Shared<'a> {
     cancel: &'a Cancel,
     trace: Option<&'a Mutex<File>>,
     tasks: usize,
+    /// Whether all was built before, and is only built to be compared.
+    is_second: bool,
 }
 
 pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
@@ -76,15 +79,18 @@ pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
         cancel: &cancel,
         trace: trace.as_ref(),
         tasks: tasks.len(),
+        is_second: false,
     };
     let mut text = String::new();
-    let mut failures = Vec::new();
+    let (mut reports, mut failures) = (Vec::new(), Vec::new());
+    let start = Instant::now();
     for result in run_all(&shared, &tasks) {
         match result {
-            Ok(report) => report
-                .packages
-                .iter()
-                .for_each(|(path, _)| text += &format!("{}\n", path.display())),
+            Ok(report) => {
+                let paths = report.packages.iter().map(|(path, _)| path);
+                paths.for_each(|path| text += &format!("{}\n", path.display()));
+                reports.push(report);
+            }
             Err(failure) => failures.push(failure),
         }
     }
@@ -92,11 +98,52 @@ pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
     if interrupts.happened() {
         return Err(Failure::interrupted());
     }
+    if arguments.check && failures.is_empty() {
+        return check_again(&shared, tasks, &reports, start);
+    }
     let last = failures.pop();
     failures
         .iter()
         .for_each(|failure| cli_support::print_error(&failure.text));
     last.map_or(Ok(()), Err)
+}
+
+/// Builds all tasks a second time under other conditions, and fails where that gives other packages.
+fn check_again(shared: &Shared<'_>, tasks: Vec<Task>, reports: &[BuildReport], began: Instant) -> Outcome {
+    let directory = check::directory()?;
+    let again = |task: Task| Task {
+        request: check::request(&task.request, directory.path()),
+        ..task
+    };
+    let tasks: Vec<Task> = tasks.into_iter().map(again).collect();
+    let shared = Shared {
+        is_second: true,
+        ..*shared
+    };
+    let start = Instant::now();
+    let conditions = check::Conditions::change(began);
+    let results = run_all(&shared, &tasks);
+    let described = conditions.described.clone();
+    drop(conditions);
+    if shared.interrupts.happened() {
+        return Err(Failure::interrupted());
+    }
+    for ((task, first), second) in tasks.iter().zip(reports).zip(results) {
+        if let Err(mut failure) = check::compare_reports(first, &second?) {
+            let kept = directory.keep().join("packages");
+            failure.text += &format!("\n  the second build's packages stay in {}", kept.display());
+            return Err(failure);
+        }
+        let package = &task.compiled.package;
+        let what = format!(
+            "{} {} ({})  the same bytes with {described}",
+            package.name,
+            package.full_version(),
+            task.arch
+        );
+        shared.steps.done("Checked", &what, start.elapsed());
+    }
+    Ok(())
 }
 
 /// The architectures to build for: those asked for that are the configuration's targets, too.
@@ -181,11 +228,14 @@ fn run(shared: &Shared<'_>, task: &Task) -> Outcome<BuildReport> {
     };
     let package = &compiled.package;
     let name = format!("{}-{}", package.name, package.full_version());
-    let mut show = Show::new(shared.steps, shared.interrupts, prefix)
-        .with_log(Some(&log_directory(shared.arguments)), *arch, &name)?
-        .with_trace(shared.trace)
-        .with_reasons(shared.arguments.explain);
+    let mut show = Show::new(shared.steps, shared.interrupts, prefix);
     let guest = &shared.arguments.guest;
+    if !shared.is_second {
+        show = show
+            .with_log(Some(&log_directory(shared.arguments)), *arch, &name)?
+            .with_trace(shared.trace)
+            .with_reasons(shared.arguments.explain);
+    }
     let (mut environment, progress) =
         guest.environment(&shared.arguments.package_append, shared.steps, shared.cancel)?;
     let mut request = request.clone();
@@ -204,7 +254,7 @@ fn run(shared: &Shared<'_>, task: &Task) -> Outcome<BuildReport> {
         };
         subject.failure(error)
     })?;
-    for (_, record) in &report.packages {
+    for (_, record) in report.packages.iter().filter(|_| !shared.is_second) {
         shared
             .steps
             .done("Built", &describe(record, *arch), start.elapsed());

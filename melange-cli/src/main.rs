@@ -4,6 +4,7 @@ mod args;
 mod build;
 mod build_only;
 mod bump;
+mod check;
 mod compilation;
 mod doctor;
 mod enter;

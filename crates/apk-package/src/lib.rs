@@ -6,7 +6,7 @@
 //!
 //! [`open`] gives a package's contents only after that chain was verified; [`VerifiedReader`] does the same for a file
 //! on disk, member by member, in little memory. [`PackageReader`], [`split`] and [`read_info`] look at a
-//! package without trusting it. [`PkgInfo`] reads and writes `.PKGINFO`; [`PrivateKey`], [`PublicKey`] and
+//! package without trusting it, [`compare`] tells what two differ in. [`PkgInfo`] reads and writes `.PKGINFO`; [`PrivateKey`], [`PublicKey`] and
 //! [`Keyring`] make and verify signatures. The crate does no I/O of its own, lays nothing down on disk, and
 //! resolves no symbolic links: what a path means in a tree is for the tree to say.
 //!
@@ -43,6 +43,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod compare;
 mod error;
 mod gzip;
 mod ini;
@@ -55,6 +56,7 @@ mod split;
 mod stream;
 mod write;
 
+pub use compare::{Change, ContentDifference, Difference, Meaning, Side, compare};
 pub use error::{PackageError, Problem};
 pub use gzip::{deflate, inflate};
 pub use keyring::{Digest, Keyring, Signature, SignatureError, SignaturePolicy};
