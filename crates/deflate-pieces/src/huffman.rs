@@ -96,7 +96,9 @@ pub(crate) fn make_table(
     table: &mut [u32],
 ) -> Result<(), Fault> {
     let mut counts = [0u32; LONGEST + 1];
-    lengths.iter().for_each(|length| counts[usize::from(*length)] += 1);
+    lengths
+        .iter()
+        .for_each(|length| counts[usize::from(*length)] += 1);
     counts[0] = 0;
     let mut next_codes = [0u32; LONGEST + 1];
     let mut code = 0;
@@ -125,7 +127,11 @@ pub(crate) fn make_table(
             Some(rest) => {
                 let subtable = table[code & ((1 << index_bits) - 1)];
                 let start = (subtable >> 16) as usize;
-                (start + (code >> index_bits), start + (1 << (subtable >> 8 & 0xf)), rest)
+                (
+                    start + (code >> index_bits),
+                    start + (1 << (subtable >> 8 & 0xf)),
+                    rest,
+                )
             }
         };
         // The extra bits are there already.

@@ -157,14 +157,17 @@ impl Inflater {
         lengths[256..280].fill(7);
         self.is_fixed = true;
         make_table(&lengths, &LITLEN_SYMBOLS, LITLEN_BITS, &mut self.litlen[..])?;
-        make_table(&[5; 32], &DISTANCE_SYMBOLS, DISTANCE_BITS, &mut self.distances[..])
+        make_table(
+            &[5; 32],
+            &DISTANCE_SYMBOLS,
+            DISTANCE_BITS,
+            &mut self.distances[..],
+        )
     }
 
     /// Reads the codes of a block with codes of its own.
     fn read_codes(&mut self, bits: &mut Bits<'_>) -> Result<(), Fault> {
-        const ORDER: [usize; 19] = [
-            16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
-        ];
+        const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
         const INDEX_BITS: u32 = 7;
         const LAST: usize = 256;
         let litlens = bits.take(5)? as usize + 257;
@@ -207,7 +210,12 @@ impl Inflater {
         }
         let (litlens, distances) = lengths[..end].split_at(litlens);
         make_table(litlens, &LITLEN_SYMBOLS, LITLEN_BITS, &mut self.litlen[..])?;
-        make_table(distances, &DISTANCE_SYMBOLS, DISTANCE_BITS, &mut self.distances[..])
+        make_table(
+            distances,
+            &DISTANCE_SYMBOLS,
+            DISTANCE_BITS,
+            &mut self.distances[..],
+        )
     }
 
     /// Goes on while the ends of input and output are far away; whether it came to the end of the block.

@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use flate2::{Compress, Compression, FlushCompress};
 
+use crate::fast;
+
 /// What must be known of a run of deflate blocks to join it with others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece {
@@ -26,51 +28,40 @@ impl Piece {
 /// Deflates a content into a piece that ends on a byte boundary. It may refer to `dictionary`, which must come right before it
 /// wherever it is used; an empty one makes a piece that goes anywhere.
 ///
+/// Level 0 stores; 1 and 2 are the same and fast; the others are those of zlib.
+///
 /// # Errors
 /// None for valid levels, 0 to 9.
 pub fn deflate(content: &[u8], dictionary: &[u8], level: u32) -> io::Result<(Vec<u8>, Piece)> {
     let mut out = Vec::with_capacity(content.len() / 3 + 64);
-    let mut deflater = Deflater::new(dictionary, level)?;
-    deflater.write(content, &mut out)?;
-    deflater.finish(&mut out)?;
+    match dictionary {
+        [] => deflate_behind(content, 0, level, &mut out)?,
+        _ => deflate_behind(&[dictionary, content].concat(), dictionary.len(), level, &mut out)?,
+    }
     Ok((out, Piece::of(content)))
 }
 
-/// Deflates part after part.
-pub(crate) struct Deflater {
-    stream: Compress,
-}
-
-impl Deflater {
-    pub(crate) fn new(dictionary: &[u8], level: u32) -> io::Result<Self> {
-        let mut stream = Compress::new(Compression::new(level.min(9)), false);
-        if !dictionary.is_empty() {
-            stream.set_dictionary(dictionary).map_err(io::Error::other)?;
-        }
-        Ok(Self { stream })
+/// Deflates `content[start..]`, which may refer to what is before it, behind what is in `out`.
+pub(crate) fn deflate_behind(content: &[u8], start: usize, level: u32, out: &mut Vec<u8>) -> io::Result<()> {
+    if fast::LEVELS.contains(&level) {
+        fast::deflate(content, start, out);
+        return Ok(());
     }
-
-    pub(crate) fn write(&mut self, content: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-        self.run(content, FlushCompress::None, out)
+    let (dictionary, mut content) = content.split_at(start);
+    let mut stream = Compress::new(Compression::new(level.min(9)), false);
+    if !dictionary.is_empty() {
+        stream.set_dictionary(dictionary).map_err(io::Error::other)?;
     }
-
-    /// Brings what was written to an end on a byte boundary.
-    pub(crate) fn finish(mut self, out: &mut Vec<u8>) -> io::Result<()> {
-        self.run(&[], FlushCompress::Sync, out)
-    }
-
-    fn run(&mut self, mut content: &[u8], flush: FlushCompress, out: &mut Vec<u8>) -> io::Result<()> {
-        loop {
-            out.reserve((content.len() / 2).clamp(64, 1 << 20));
-            let before = self.stream.total_in();
-            self.stream
-                .compress_vec(content, out, flush)
-                .map_err(io::Error::other)?;
-            content = &content[(self.stream.total_in() - before) as usize..];
-            // Room left over is how the library says that it has nothing more to give.
-            if content.is_empty() && out.len() < out.capacity() {
-                return Ok(());
-            }
+    loop {
+        out.reserve((content.len() / 2).clamp(64, 1 << 20));
+        let before = stream.total_in();
+        stream
+            .compress_vec(content, out, FlushCompress::Sync)
+            .map_err(io::Error::other)?;
+        content = &content[(stream.total_in() - before) as usize..];
+        // Room left over is how the library says that it has nothing more to give.
+        if content.is_empty() && out.len() < out.capacity() {
+            return Ok(());
         }
     }
 }

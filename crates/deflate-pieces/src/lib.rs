@@ -44,6 +44,8 @@
 
 mod bits;
 mod blocks;
+mod codes;
+mod fast;
 mod huffman;
 mod inflate;
 mod join;

@@ -5,13 +5,13 @@ use std::ops::Range;
 
 use crate::bits::{BitWriter, peek};
 use crate::blocks::Block;
-use crate::join::Deflater;
+use crate::join::deflate_behind;
 
 /// How far back deflate can refer, in bytes.
 const WINDOW: u64 = 32 << 10;
 
 /// Files smaller than this are deflated anew, for their edges outweigh what can be copied.
-pub const MIN_SPLICE: u64 = 256 << 10;
+pub const MIN_SPLICE: u64 = 64 << 10;
 
 /// How much is deflated at once.
 const CHUNK: u64 = 256 << 10;
@@ -90,19 +90,16 @@ fn deflate_range<W: Write>(
     if part.is_empty() {
         return Ok(());
     }
-    let window = part.start.saturating_sub(WINDOW).max(file_start);
-    let mut dictionary = vec![0; (part.start - window) as usize];
-    content(window, &mut dictionary)?;
-    let mut deflater = Deflater::new(&dictionary, level)?;
     let (mut at, mut buffer, mut deflated) = (part.start, Vec::new(), Vec::new());
     while at < part.end {
-        buffer.resize((part.end - at).min(CHUNK) as usize, 0);
-        content(at, &mut buffer)?;
-        deflater.write(&buffer, &mut deflated)?;
+        let window = at.saturating_sub(WINDOW).max(file_start);
+        let end = part.end.min(at + CHUNK);
+        buffer.resize((end - window) as usize, 0);
+        content(window, &mut buffer)?;
+        deflate_behind(&buffer, (at - window) as usize, level, &mut deflated)?;
         out.write_all(&deflated)?;
         deflated.clear();
-        at += buffer.len() as u64;
+        at = end;
     }
-    deflater.finish(&mut deflated)?;
-    out.write_all(&deflated)
+    Ok(())
 }

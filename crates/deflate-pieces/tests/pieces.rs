@@ -112,6 +112,24 @@ proptest! {
     }
 
     #[test]
+    fn what_is_deflated_inflates(
+        seed in any::<u64>(),
+        length in prop_oneof![0usize..600, 0usize..700_000],
+        before in prop_oneof![Just(0usize), 0usize..100_000],
+        level in prop_oneof![Just(2u32), 0u32..10],
+    ) {
+        let content = content(seed, before + length);
+        let (dictionary, rest) = content.split_at(before);
+        let mut joiner = Joiner::new(Vec::new()).unwrap();
+        let (deflated, first) = deflate(dictionary, &[], 1).unwrap();
+        joiner.append(&deflated, first).unwrap();
+        let (deflated, second) = deflate(rest, dictionary, level).unwrap();
+        joiner.append(&deflated, second).unwrap();
+        prop_assert!(deflated.len() <= length + length / 1000 + 30);
+        prop_assert!(gunzip(&joiner.finish().unwrap()).unwrap() == content);
+    }
+
+    #[test]
     fn no_stream_makes_it_panic(mut stream in proptest::collection::vec(any::<u8>(), 0..2000), real in any::<bool>()) {
         if real {
             let mut whole = compress(&content(7, 100_000), 6, 30_000, 2);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tarball::Header;
 
 /// The version of the format; it changes with the format and with what the same package would be written as.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The end of every file.
 const MAGIC: [u8; 8] = *b"apkstor1";

@@ -15,7 +15,7 @@ use crate::StoreError;
 use crate::format::{DeflatedPlace, Footer, Member, Place, Table};
 
 /// At what level the edges of spliced files are deflated.
-const LEVEL: u32 = 3;
+const LEVEL: u32 = 2;
 
 const SECTION: &str = "data section";
 

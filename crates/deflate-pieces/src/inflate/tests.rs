@@ -72,11 +72,15 @@ fn deflated(content: &[u8], level: i32, strategy: ZlibStrategy, part: usize) -> 
     let mut out = vec![0; content.len() * 2 + 4096];
     for part in content.chunks(part.max(1)) {
         let (read, written) = (stream.total_in(), stream.total_out() as usize);
-        stream.compress(part, &mut out[written..], DeflateFlush::SyncFlush).unwrap();
+        stream
+            .compress(part, &mut out[written..], DeflateFlush::SyncFlush)
+            .unwrap();
         assert_eq!(stream.total_in() - read, part.len() as u64);
     }
     let written = stream.total_out() as usize;
-    stream.compress(&[], &mut out[written..], DeflateFlush::Finish).unwrap();
+    stream
+        .compress(&[], &mut out[written..], DeflateFlush::Finish)
+        .unwrap();
     out.truncate(stream.total_out() as usize);
     out
 }
@@ -145,10 +149,17 @@ fn what_is_behind_a_stream_is_not_read() {
 #[test]
 fn a_stream_cut_anywhere_is_truncated() {
     let content = content(9, 9_000);
-    for (level, strategy) in [0, 1, 6, 9].iter().flat_map(|level| STRATEGIES.map(|one| (*level, one))) {
+    for (level, strategy) in [0, 1, 6, 9]
+        .iter()
+        .flat_map(|level| STRATEGIES.map(|one| (*level, one)))
+    {
         let stream = deflated(&content, level, strategy, 4_000);
         for end in 0..stream.len() {
-            assert_eq!(ours(&stream[..end], 1), Err(Fault::Truncated), "{level}, {strategy:?}, {end}");
+            assert_eq!(
+                ours(&stream[..end], 1),
+                Err(Fault::Truncated),
+                "{level}, {strategy:?}, {end}"
+            );
         }
     }
 }
@@ -192,15 +203,15 @@ impl Writer {
 /// A block with codes of these lengths, each of 15 bits at most, and then anything.
 fn block(litlens: &[u8], distances: &[u8], then: &[u8]) -> Vec<u8> {
     // Lengths of 0 to 12 are written in four bits, the others in five.
-    const ORDER: [u8; 19] = [
-        16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
-    ];
+    const ORDER: [u8; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
     let mut out = Writer::default();
     out.bits(0b101, 3);
     out.bits(litlens.len() as u32 - 257, 5);
     out.bits(distances.len() as u32 - 1, 5);
     out.bits(15, 4);
-    ORDER.iter().for_each(|symbol| out.bits(if *symbol <= 12 { 4 } else { 5 }, 3));
+    ORDER
+        .iter()
+        .for_each(|symbol| out.bits(if *symbol <= 12 { 4 } else { 5 }, 3));
     for length in litlens.iter().chain(distances).map(|length| u32::from(*length)) {
         match length {
             0..=12 => out.bits(length.reverse_bits() >> 28, 4),
@@ -218,7 +229,10 @@ fn complete(symbols: usize, choices: &[u16]) -> Vec<u8> {
     while lengths.len() < symbols {
         let start = choices.next().unwrap_or(0);
         let splits = |at: &usize| lengths[*at] < 15;
-        let Some(at) = (0..lengths.len()).map(|by| (start + by) % lengths.len()).find(splits) else {
+        let Some(at) = (0..lengths.len())
+            .map(|by| (start + by) % lengths.len())
+            .find(splits)
+        else {
             break;
         };
         lengths[at] += 1;
