@@ -1,5 +1,6 @@
 //! Packages, pieces of layers and whole layers, as they are kept from one build to the next.
 
+use std::cell::Cell;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -115,8 +116,13 @@ impl Store {
             &package_store::VERSION.to_le_bytes(),
             checksum.to_string().as_bytes(),
         ]);
+        let is_made = Cell::new(false);
         let read = |path: &Path| {
-            let stored = package_store::open(path, limits).ok()?;
+            let open = match is_made.get() {
+                true => package_store::open_written,
+                false => package_store::open,
+            };
+            let stored = open(path, limits).ok()?;
             let is_it = match checksum {
                 Checksum::Sha1(_) => stored.control_checksum == checksum,
                 Checksum::Sha256(_) => true,
@@ -133,7 +139,9 @@ impl Store {
             package_store::write(bytes, &expected, limits, partial.path()).map_err(|error| match error {
                 StoreError::Package(source) => RepositoryError::Package { at, source }.into(),
                 error => FetchError::Store(error),
-            })
+            })?;
+            is_made.set(true);
+            Ok(())
         };
         let contents: StoredPackage =
             self.cache

@@ -30,7 +30,7 @@ use std::path::PathBuf;
 use apk_package::PackageError;
 
 pub use format::VERSION;
-pub use read::{StoredPackage, open};
+pub use read::{StoredPackage, open, open_written};
 pub use write::write;
 
 /// Why a package could not be stored or read again.

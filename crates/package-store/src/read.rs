@@ -44,6 +44,19 @@ pub struct StoredPackage {
 /// # Errors
 /// When the file is unreadable, damaged, or of another version.
 pub fn open(path: &Path, limits: &Limits) -> Result<StoredPackage, StoreError> {
+    open_file(path, limits, false)
+}
+
+/// The same for who has written the file a moment ago and kept others from it: the table is verified, but the contents
+/// are not [hashed once more](FileRange::just_written) when they are read in chunks.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_written(path: &Path, limits: &Limits) -> Result<StoredPackage, StoreError> {
+    open_file(path, limits, true)
+}
+
+fn open_file(path: &Path, limits: &Limits, is_own: bool) -> Result<StoredPackage, StoreError> {
     let io = |source| StoreError::Io {
         path: path.to_owned(),
         source,
@@ -74,7 +87,9 @@ pub fn open(path: &Path, limits: &Limits) -> Result<StoredPackage, StoreError> {
     Ok(StoredPackage {
         info,
         control,
-        data: members.map(|member| entry(member, &file, &path)).collect(),
+        data: members
+            .map(|member| entry(member, &file, &path, is_own))
+            .collect(),
         control_checksum,
         data_hash: table.data_hash,
         sections,
@@ -101,7 +116,7 @@ fn read_table(file: &File) -> io::Result<Option<Table>> {
     }
 }
 
-fn entry(member: Member, file: &Arc<File>, path: &Arc<Path>) -> Entry<Content> {
+fn entry(member: Member, file: &Arc<File>, path: &Arc<Path>, is_own: bool) -> Entry<Content> {
     let Member { header, place } = member;
     if header.kind != Kind::Regular || header.size == 0 {
         let content = Content::default();
@@ -109,7 +124,8 @@ fn entry(member: Member, file: &Arc<File>, path: &Arc<Path>) -> Entry<Content> {
     }
     let range = |at: u64, length: u64| -> FileRange {
         let range: Range<u64> = at..at.saturating_add(length);
-        FileRange::new(Arc::clone(file), Arc::clone(path), range)
+        let range = FileRange::new(Arc::clone(file), Arc::clone(path), range);
+        if is_own { range.just_written() } else { range }
     };
     let deflated = place.deflated.map(|deflated| Deflated {
         range: range(deflated.offset, deflated.length),

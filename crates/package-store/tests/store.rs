@@ -27,7 +27,7 @@ fn package() -> Bytes {
         .file("etc/empty", 0o644, "")
         .file("usr/bin/tool", 0o755, "#!/bin/sh\n")
         .file("usr/lib/large", 0o644, &text(3_000_000))
-        .file("usr/lib/small", 0o600, &text(100_000))
+        .file("usr/lib/small", 0o600, &text(60_000))
         .file("usr/lib/zeros", 0o644, &"0".repeat(1_000_000))]);
     fs::read(repository.file("tool-1.0-r0.apk")).unwrap().into()
 }
