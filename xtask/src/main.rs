@@ -17,6 +17,7 @@ mod repeat;
 mod repository;
 mod run_image;
 mod services;
+mod synthetic;
 mod tests;
 mod tools;
 
@@ -31,6 +32,7 @@ usage: cargo xtask COMMAND
   realworld [NAME]   software that people use: built, tested, installed into images and run; or what contains NAME
   nodebb [ARCHIVE]   the forum of examples/nodebb in a container, from the archive of its release (fetched if not given)
   bench [APKO]       the benches as ratios to gzip -d and sha256sum, and show-packages against another apko
+  synthetic DIR      a repository of 2,000 packages and configurations of images of it, to see how cost grows
   lint               formatting, clippy and documentation without warnings, dependencies
   reference          writes the reference pages of docs/ anew from the code
   analysis [DIR]     what is found in ELF files against readelf, for the packages below DIR; in Alpine's packages, against
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         ["analysis", repository] if !repository.starts_with('-') => {
             analysis::command(Some(Path::new(repository)))
         }
+        ["synthetic", directory] if !directory.starts_with('-') => synthetic::command(Path::new(directory)),
         ["lint"] => lint::command(),
         ["reference"] => reference::command(),
         ["conformance"] => conformance::command(),

@@ -151,6 +151,30 @@ fn damage_is_noticed_told_and_mended() {
 }
 
 #[test]
+fn what_an_older_release_kept_is_made_anew() {
+    let repository = repository();
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::at(directory.path());
+    let wanted = made(&repository, &store, YAML);
+    // The layout of a release before this one lies beside this one's, and is not touched.
+    let (current, older) = (directory.path().join("v2"), directory.path().join("v1"));
+    fs::rename(&current, &older).unwrap();
+    let kept = files(&older);
+    assert!(made(&repository, &store, YAML) == wanted);
+    assert_eq!(files(&older), kept);
+    // Packages that end with the mark of an older format, and layers that would hide them are gone.
+    fs::remove_dir_all(current.join("layers")).unwrap();
+    let packages = files(&current.join("packages"));
+    assert_eq!(packages.len(), 2);
+    for path in packages {
+        let mut bytes = fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() = b'0';
+        fs::write(&path, bytes).unwrap();
+    }
+    assert!(made(&repository, &store, YAML) == wanted);
+}
+
+#[test]
 fn builds_at_the_same_time_share_a_store() {
     let repository = repository();
     let directory = tempfile::tempdir().unwrap();
