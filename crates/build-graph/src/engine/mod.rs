@@ -1,0 +1,103 @@
+//! Plans and builds.
+
+use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::{Events, Explanation, GraphError, History, NodeId, Plan, Recipes, Stores, Summary};
+
+/// Plans and builds the nodes of a graph.
+#[derive(Clone, Copy)]
+pub struct Engine<'a> {
+    recipes: &'a dyn Recipes,
+    stores: &'a Stores,
+    history: &'a History,
+}
+
+/// How nodes are built.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many nodes are built at the same time; 1 by default.
+    pub jobs: NonZero<usize>,
+    /// How many nodes are asked for their inputs, or looked up, at the same time; 1 by default.
+    pub threads: NonZero<usize>,
+    /// How much memory builds may take together, in the units of [`Recipes::memory`]; no limit by default. A node that
+    /// takes more than all of it is built alone.
+    pub memory: Option<u64>,
+    /// Goes on with what does not need a node that failed. By default nothing is begun after the first failure.
+    pub keep_going: bool,
+    /// Stops the work when it is set.
+    pub cancel: Cancel,
+}
+
+/// Stops the work that it was given to. Cloning it is cheap; the clones are one.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Stops the work. Nothing more is begun; what runs may ask whether it is to end.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it was stopped.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            jobs: NonZero::<usize>::MIN,
+            threads: NonZero::<usize>::MIN,
+            memory: None,
+            keep_going: false,
+            cancel: Cancel::default(),
+        }
+    }
+}
+
+impl<'a> Engine<'a> {
+    /// An engine over recipes, stores and a history.
+    pub fn new(recipes: &'a dyn Recipes, stores: &'a Stores, history: &'a History) -> Self {
+        Self {
+            recipes,
+            stores,
+            history,
+        }
+    }
+
+    /// Tells what [`Engine::build`] would do. Nothing is built, and nothing is written.
+    ///
+    /// # Errors
+    /// When nodes need one another in a circle.
+    pub fn plan(&self, _targets: &[NodeId], _options: &Options) -> Result<Plan, GraphError> {
+        let _ = (self.recipes, self.stores, self.history);
+        Ok(Plan::default())
+    }
+
+    /// Tells why a node would be built, or why not; `None` if the targets do not need it.
+    ///
+    /// # Errors
+    /// When nodes need one another in a circle.
+    pub fn explain(&self, _node: &NodeId, _options: &Options) -> Result<Option<Explanation>, GraphError> {
+        Ok(None)
+    }
+
+    /// Builds nodes and all that they need, as far as their results are not there.
+    ///
+    /// Each result is in the store and in the history the moment it is finished, so that after a kill the next build goes
+    /// on from there.
+    ///
+    /// # Errors
+    /// When nodes need one another in a circle. A node that fails is told in the summary.
+    pub fn build(
+        &self,
+        _targets: &[NodeId],
+        _options: &Options,
+        _events: &dyn Events,
+    ) -> Result<Summary, GraphError> {
+        Ok(Summary::default())
+    }
+}
