@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::history::Entry;
-use crate::{Input, Inputs, NodeId, Origin, Step};
+use crate::{Entry, Input, Inputs, NodeId, Origin, Plan, Step};
 
 /// An input that is not what it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +32,8 @@ pub struct Explanation {
     pub inputs: Option<Inputs>,
     /// What of them has changed since.
     pub changes: Vec<InputChange>,
+    /// What would become of all that it needs.
+    pub plan: Plan,
 }
 
 /// The difference between two lists of inputs, each in the order of the names.

@@ -18,18 +18,19 @@ pub struct Input {
 /// All that a result depends on, in the order of the names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inputs {
-    recipe: String,
     list: Vec<Input>,
 }
 
+/// The input that says how results come to be from the others.
+const RECIPE: &str = "recipe";
+
 impl Inputs {
-    /// No inputs yet. `recipe` says how results come to be from inputs, such as `package/3`: the kind, and a version that
-    /// goes up whenever the same inputs come to mean another result.
-    pub fn new(recipe: impl Into<String>) -> Self {
-        Self {
-            recipe: recipe.into(),
-            list: Vec::new(),
-        }
+    /// One input, `recipe`, that says how results come to be from the others, such as `package/3`: the kind, and a version
+    /// that goes up whenever the same inputs come to mean another result.
+    pub fn new(recipe: impl ToString) -> Self {
+        let mut inputs = Self { list: Vec::new() };
+        inputs.add(RECIPE, recipe, None);
+        inputs
     }
 
     /// Adds an input.
@@ -39,11 +40,6 @@ impl Inputs {
             value: value.to_string(),
             origin: origin.into(),
         }]);
-    }
-
-    /// How results come to be from these inputs.
-    pub fn recipe(&self) -> &str {
-        &self.recipe
     }
 
     /// The inputs in the order of their names, then values.
@@ -57,15 +53,14 @@ impl Inputs {
         self.list.get(at).filter(|input| input.name == name)
     }
 
-    /// The key: the BLAKE3 hash of the recipe and of all names and values in their order. Where inputs are written, and in
-    /// which order they were added, changes nothing.
+    /// The key: the BLAKE3 hash of all names and values in their order. Where inputs are written, and in which order they
+    /// were added, changes nothing.
     pub fn key(&self) -> Key {
-        let pairs = self.list.iter().flat_map(|input| [&input.name, &input.value]);
-        Key::from(Hash::of(
-            ["build-graph key v1", &self.recipe]
-                .into_iter()
-                .chain(pairs.map(String::as_str)),
-        ))
+        let pairs = self
+            .list
+            .iter()
+            .flat_map(|input| [input.name.as_str(), input.value.as_str()]);
+        Key::from(Hash::of(["build-graph key v1"].into_iter().chain(pairs)))
     }
 }
 

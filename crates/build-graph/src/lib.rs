@@ -27,5 +27,5 @@ pub use node::{Need, NodeId, Origin};
 pub use output::{Blob, Output, Part, ResultFile};
 pub use plan::{Build, Certainty, Plan, Step};
 pub use recipe::{CycleStep, Demand, Failure, Finished, Job, Recipes};
-pub use record::{MAX_RECORD, Record};
-pub use store::{DirectoryStore, Shared, Store, Stores, Tell};
+pub use record::{MAX_RECORD, Record, RecordError};
+pub use store::{DirectoryStore, KeyLock, Shared, Store, Stores, Tell};

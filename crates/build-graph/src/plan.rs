@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Failure, Graph, InputChange, Key, NodeId};
+use crate::{Failure, Graph, InputChange, Key, NodeId, Problem};
 
 /// What a build would do, as far as can be told without building.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +16,8 @@ pub struct Plan {
     pub expected: Duration,
     /// How long it takes if nothing is cut off.
     pub longest: Duration,
+    /// What the stores did wrong.
+    pub problems: Vec<Problem>,
 }
 
 /// What would become of a node.

@@ -70,6 +70,7 @@ pub(crate) trait Host: Sync {
     fn log(&self, node: &NodeId, line: &str);
     fn keep(&self, file: &Path) -> Result<Blob, Failure>;
     fn fetch(&self, blob: &Blob, to: &Path) -> Result<(), Failure>;
+    fn previous(&self, node: &NodeId) -> Option<Output>;
 }
 
 impl<'a> Job<'a> {
@@ -91,6 +92,12 @@ impl<'a> Job<'a> {
     /// The outputs of the nodes that it asked for.
     pub fn finished(&self) -> &'a dyn Finished {
         self.finished
+    }
+
+    /// The output of this node's last result, if it is in the store with all its files. A part that has come out with the
+    /// same identity can be given back as it was, so that what was published stays as it is to the byte.
+    pub fn previous(&self) -> Option<Output> {
+        self.host.previous(self.node)
     }
 
     /// Whether the work is to end as soon as it can.

@@ -1,4 +1,15 @@
 //! Plans and builds.
+//!
+//! One thread, that of the caller, keeps the state of all nodes ([`run`]). Two groups of workers do what takes time: the
+//! first asks the recipes for inputs and looks results up, the second builds ([`worker`]).
+
+mod cycles;
+mod explore;
+mod nodes;
+mod plan;
+mod queue;
+mod run;
+mod worker;
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -68,21 +79,21 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Tells what [`Engine::build`] would do. Nothing is built, and nothing is written.
+    /// Tells what [`Engine::build`] would do. Nothing is built. Of what is written, there is only that records which a
+    /// shared store has are kept in the local one.
     ///
     /// # Errors
     /// When nodes need one another in a circle.
-    pub fn plan(&self, _targets: &[NodeId], _options: &Options) -> Result<Plan, GraphError> {
-        let _ = (self.recipes, self.stores, self.history);
-        Ok(Plan::default())
+    pub fn plan(&self, targets: &[NodeId], options: &Options) -> Result<Plan, GraphError> {
+        Ok(plan::plan(*self, targets, options, None)?.0)
     }
 
-    /// Tells why a node would be built, or why not; `None` if the targets do not need it.
+    /// Tells why a node would be built, or why not.
     ///
     /// # Errors
     /// When nodes need one another in a circle.
-    pub fn explain(&self, _node: &NodeId, _options: &Options) -> Result<Option<Explanation>, GraphError> {
-        Ok(None)
+    pub fn explain(&self, node: &NodeId, options: &Options) -> Result<Explanation, GraphError> {
+        plan::explain(*self, node, options)
     }
 
     /// Builds nodes and all that they need, as far as their results are not there.
@@ -94,10 +105,10 @@ impl<'a> Engine<'a> {
     /// When nodes need one another in a circle. A node that fails is told in the summary.
     pub fn build(
         &self,
-        _targets: &[NodeId],
-        _options: &Options,
-        _events: &dyn Events,
+        targets: &[NodeId],
+        options: &Options,
+        events: &dyn Events,
     ) -> Result<Summary, GraphError> {
-        Ok(Summary::default())
+        run::build(*self, targets, options, events)
     }
 }

@@ -22,6 +22,12 @@ pub struct Affected {
 }
 
 impl Graph {
+    /// The graph of nodes and their needs, in any order.
+    pub fn of(mut nodes: Vec<(NodeId, Vec<Need>)>) -> Self {
+        nodes.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Self { nodes }
+    }
+
     /// The nodes that a change of some nodes can reach, these first, the nearest before those further away.
     pub fn affected(&self, _changed: &[NodeId]) -> Vec<Affected> {
         Vec::new()

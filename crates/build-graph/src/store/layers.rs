@@ -1,17 +1,23 @@
 //! Stores one behind the other, and what of them is trusted.
 
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use apk_package::{Keyring, PrivateKey};
 
 use super::Store;
-use super::directory::DirectoryStore;
-use crate::{Blob, Failure, Key, Problem, Record, StoreError};
+use super::directory::{DirectoryStore, at, copy_hashed};
+use crate::{Blob, Failure, Key, Output, Problem, Record, StoreError};
+
+/// How often a shared store may fail in a row before it is left alone.
+const PATIENCE: u32 = 3;
 
 /// The stores of a machine: its own, then those that are shared, each with who is trusted there.
 pub struct Stores {
     local: DirectoryStore,
-    shared: Vec<Shared>,
+    shared: Vec<(Shared, AtomicU32)>,
 }
 
 /// A store that others write to as well.
@@ -39,7 +45,7 @@ impl Stores {
     /// The same with a shared store behind those that are there.
     #[must_use]
     pub fn with_shared(mut self, shared: Shared) -> Self {
-        self.shared.push(shared);
+        self.shared.push((shared, AtomicU32::new(0)));
         self
     }
 
@@ -49,24 +55,219 @@ impl Stores {
     }
 
     /// The record of a key and the name of the store that had it, verified; `None` if no store has one that can be used.
-    pub fn find(&self, _key: &Key, _tell: Tell<'_>) -> Option<(Record, String)> {
-        let _ = &self.shared;
-        None
+    /// One that a shared store had is in the local store then. Its files may be anywhere, or nowhere.
+    pub fn find(&self, key: &Key, tell: Tell<'_>) -> Option<(Record, String)> {
+        let found = report(self.local.record(key), &self.local, tell).flatten();
+        if let Some(bytes) = found {
+            match Record::decode(&bytes, key, None) {
+                Ok(record) => return Some((record, self.local.name())),
+                Err(error) => {
+                    tell(entry(&self.local, format!("ac/{key}"), &error));
+                    self.local.drop_record(key);
+                }
+            }
+        }
+        self.shared_in_use().find_map(|(shared, failures)| {
+            let store = &*shared.store;
+            let bytes = counted(store.record(key), store, failures, tell).flatten()?;
+            match Record::decode(&bytes, key, Some(&shared.trust)) {
+                Ok(record) => {
+                    report(self.local.put_record(key, &bytes), &self.local, tell);
+                    Some((record, store.name()))
+                }
+                Err(error) => {
+                    tell(entry(store, format!("ac/{key}"), &error));
+                    None
+                }
+            }
+        })
     }
 
-    /// Writes a blob to a file, verified.
+    /// Whether the files of an output are, or can be expected to be, where they can be had from: in the local store, or
+    /// anywhere in a shared one.
+    pub(crate) fn may_have(&self, output: &Output, tell: Tell<'_>) -> bool {
+        self.shared_in_use().next().is_some() || output.files().all(|file| self.is_local(&file.blob, tell))
+    }
+
+    fn is_local(&self, blob: &Blob, tell: Tell<'_>) -> bool {
+        report(self.local.has_blob(blob), &self.local, tell) == Some(true)
+    }
+
+    /// Makes all files of an output local; whether that could be done.
+    pub(crate) fn gather(&self, output: &Output, tell: Tell<'_>) -> bool {
+        output.files().all(|file| {
+            let is_here = self.is_local(&file.blob, tell) || self.pull(&file.blob, tell);
+            if !is_here {
+                let name = format!("cas/{}", file.blob.hash);
+                tell(entry(
+                    &self.local,
+                    name,
+                    &"a stored result names it, and no store has it",
+                ));
+            }
+            is_here
+        })
+    }
+
+    /// Brings a blob from a shared store into the local one, verified; whether it could be had.
+    fn pull(&self, blob: &Blob, tell: Tell<'_>) -> bool {
+        self.shared_in_use().any(|(shared, failures)| {
+            let store = &*shared.store;
+            let Some(mut arriving) = report(self.local.arriving(blob), &self.local, tell) else {
+                return false;
+            };
+            let read = store.read_blob(blob, arriving.file());
+            if counted(read, store, failures, tell) != Some(true) {
+                return false;
+            }
+            let is_right = report(arriving.settle(blob), &self.local, tell);
+            if is_right == Some(false) {
+                tell(entry(
+                    store,
+                    format!("cas/{}", blob.hash),
+                    &"it is not what its name says",
+                ));
+            }
+            is_right == Some(true)
+        })
+    }
+
+    /// Writes a blob to a file, verified. A file that is there is replaced.
     ///
     /// # Errors
     /// [`Failure::Lost`] when no store has it, and when the file cannot be written.
-    pub fn fetch(&self, _blob: &Blob, _to: &Path, _tell: Tell<'_>) -> Result<(), Failure> {
-        Ok(())
+    pub fn fetch(&self, blob: &Blob, to: &Path, tell: Tell<'_>) -> Result<(), Failure> {
+        // Once out of the local store, and once more when that had to be repaired.
+        for _ in 0..2 {
+            let opened = self.local.open(&self.local.blob_path(blob));
+            if let Some(mut file) = report(opened, &self.local, tell).flatten() {
+                if copy_to(&mut file, blob, to)? {
+                    return Ok(());
+                }
+                tell(entry(
+                    &self.local,
+                    format!("cas/{}", blob.hash),
+                    &"it is not what its name says",
+                ));
+                self.local.drop_blob(blob);
+            }
+            if !self.pull(blob, tell) {
+                break;
+            }
+        }
+        Err(Failure::Lost(blob.hash))
     }
 
-    /// Puts a record, whose blobs are in the local store, into all stores.
+    /// Puts a record, whose files are in the local store, into all stores.
     ///
     /// # Errors
     /// When the local store cannot be written.
-    pub fn put(&self, _record: &Record, _tell: Tell<'_>) -> Result<(), StoreError> {
+    pub fn put(&self, record: &Record, tell: Tell<'_>) -> Result<(), StoreError> {
+        let entry = format!("ac/{}", record.key);
+        let unsigned = encode(record, None, &entry)?;
+        self.local.put_record(&record.key, &unsigned)?;
+        for (shared, failures) in self.shared_in_use() {
+            if let Some((name, key)) = &shared.sign {
+                let put = encode(record, Some((name, key)), &entry)
+                    .and_then(|bytes| self.push(&*shared.store, record, &bytes));
+                counted(put, &*shared.store, failures, tell);
+            }
+        }
         Ok(())
+    }
+
+    /// Puts a record behind its files into a shared store, so that whoever finds the record finds these too.
+    fn push(&self, store: &dyn Store, record: &Record, bytes: &[u8]) -> Result<(), StoreError> {
+        for file in record.output.files() {
+            if store.has_blob(&file.blob)? {
+                continue;
+            }
+            let path = self.local.blob_path(&file.blob);
+            let mut content = File::open(&path).map_err(at(&path))?;
+            store.put_blob(&file.blob, &mut content)?;
+        }
+        store.put_record(&record.key, bytes)
+    }
+
+    fn shared_in_use(&self) -> impl Iterator<Item = (&Shared, &AtomicU32)> {
+        let is_in_use = |(_, failures): &&(Shared, AtomicU32)| failures.load(Ordering::Relaxed) < PATIENCE;
+        self.shared
+            .iter()
+            .filter(is_in_use)
+            .map(|(shared, failures)| (shared, failures))
+    }
+}
+
+fn encode(record: &Record, sign: Option<(&str, &PrivateKey)>, entry: &str) -> Result<Vec<u8>, StoreError> {
+    record.encode(sign).map_err(|error| StoreError::Entry {
+        entry: entry.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+/// Copies a content to a file that takes its place when all of it is there and right; whether it is.
+fn copy_to(from: &mut File, blob: &Blob, to: &Path) -> Result<bool, Failure> {
+    let failed = |source| StoreError::Io {
+        path: to.to_owned(),
+        source,
+    };
+    let directory = to.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let temporary = tempfile::Builder::new()
+        .permissions(fs::Permissions::from_mode(0o644))
+        .tempfile_in(directory.unwrap_or(Path::new(".")));
+    let mut temporary = temporary.map_err(failed)?;
+    let is = copy_hashed(from, temporary.as_file_mut(), blob.size).map_err(failed)?;
+    if is == *blob {
+        temporary.persist(to).map_err(|error| failed(error.error))?;
+    }
+    Ok(is == *blob)
+}
+
+fn entry(store: &dyn Store, entry: String, reason: &dyn std::fmt::Display) -> Problem {
+    Problem::Entry {
+        store: store.name(),
+        entry,
+        reason: reason.to_string(),
+    }
+}
+
+fn report<T>(result: Result<T, StoreError>, store: &dyn Store, tell: Tell<'_>) -> Option<T> {
+    let never = AtomicU32::new(0);
+    counted(result, store, &never, tell)
+}
+
+/// Takes what a store gave. If it failed, that is told and counted.
+fn counted<T>(
+    result: Result<T, StoreError>,
+    store: &dyn Store,
+    failures: &AtomicU32,
+    tell: Tell<'_>,
+) -> Option<T> {
+    match result {
+        Ok(value) => {
+            // Who has given up does not begin anew because another thread was still at it.
+            let in_row = failures.load(Ordering::Relaxed);
+            if in_row < PATIENCE {
+                failures.store(0, Ordering::Relaxed);
+            }
+            Some(value)
+        }
+        Err(StoreError::Entry { entry, reason }) => {
+            tell(Problem::Entry {
+                store: store.name(),
+                entry,
+                reason,
+            });
+            None
+        }
+        Err(error) => {
+            let given_up = failures.fetch_add(1, Ordering::Relaxed) + 1 == PATIENCE;
+            tell(Problem::Store {
+                store: store.name(),
+                reason: error.to_string(),
+                given_up,
+            });
+            None
+        }
     }
 }

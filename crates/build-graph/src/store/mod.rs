@@ -1,7 +1,6 @@
 //! Where results are kept.
 
 use std::fs::File;
-use std::io::Write;
 
 use crate::error::StoreError;
 use crate::{Blob, Key};
@@ -39,12 +38,12 @@ pub trait Store: Send + Sync {
     /// When the store does not work.
     fn has_blob(&self, blob: &Blob) -> Result<bool, StoreError>;
 
-    /// Writes the content of a blob, as it is there, to `out`; false if it is not there. No more than its size and one
-    /// byte are written.
+    /// Writes the content of a blob, as it is there, to an empty file; false if it is not there. No more than its size and
+    /// one byte are written.
     ///
     /// # Errors
     /// When the store does not work, and when `out` does not.
-    fn read_blob(&self, blob: &Blob, out: &mut dyn Write) -> Result<bool, StoreError>;
+    fn read_blob(&self, blob: &Blob, out: &mut File) -> Result<bool, StoreError>;
 
     /// Puts a blob, whose content is in a file from its start.
     ///
@@ -62,5 +61,5 @@ pub trait Store: Send + Sync {
 mod directory;
 mod layers;
 
-pub use directory::DirectoryStore;
+pub use directory::{DirectoryStore, KeyLock};
 pub use layers::{Shared, Stores, Tell};
