@@ -1,6 +1,6 @@
 //! Nodes ask for others, and go on when those have ended.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::{Ending, Failure, Need, NodeId, Output, Recipes};
 /// The nodes, and what happens among them. What becomes of a node that has its inputs is for others to say.
 pub(super) struct Explorer<'a> {
     pub(super) nodes: Nodes,
-    /// How many nodes are being asked.
-    pub(super) asking: usize,
+    /// The nodes that are being asked.
+    pub(super) asking: HashSet<Number>,
     /// Nodes that all they need has ended for, and that have not gone on yet.
     pub(super) woken: Vec<Number>,
     /// Nodes that ended, and that nobody was told of yet.
@@ -40,7 +40,7 @@ impl<'a> Explorer<'a> {
     ) -> Self {
         Self {
             nodes: Nodes::default(),
-            asking: 0,
+            asking: HashSet::new(),
             woken: Vec::new(),
             ended: Vec::new(),
             has_new_waits: false,
@@ -68,7 +68,7 @@ impl<'a> Explorer<'a> {
     /// Asks a node for its inputs.
     pub(super) fn ask(&mut self, number: Number) {
         self.nodes.set(number, Phase::Asked);
-        self.asking += 1;
+        self.asking.insert(number);
         self.queue.push(Ask {
             number,
             node: self.nodes.list[number].id.clone(),

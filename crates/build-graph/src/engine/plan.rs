@@ -108,14 +108,14 @@ impl Planning<'_> {
             while let Some(number) = self.explorer.woken.pop() {
                 self.go_on(number);
             }
-            if self.explorer.asking == 0 {
+            if self.explorer.asking.is_empty() {
                 break;
             }
             // The workers hold the other ends until the queue is closed.
             let Ok((number, answer)) = receiver.recv() else {
                 break;
             };
-            self.explorer.asking -= 1;
+            self.explorer.asking.remove(&number);
             match answer {
                 Answer::Needs(needs) => self.explorer.wait_for(number, needs),
                 Answer::Found(found) => self.found(number, found),

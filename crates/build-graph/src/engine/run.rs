@@ -122,7 +122,7 @@ impl Run<'_> {
         }
         loop {
             self.settle();
-            if self.explorer.asking == 0 && !self.is_explored && !self.is_stopping() {
+            if self.explorer.asking.is_empty() && !self.is_explored && !self.is_stopping() {
                 if let Some(cycle) = cycles::shortest(&self.explorer.nodes) {
                     return Err(GraphError::Cycle(cycle));
                 }
@@ -133,10 +133,10 @@ impl Run<'_> {
             if self.is_explored && !self.is_stopping() {
                 self.dispatch();
             }
-            if self.explorer.asking + self.running == 0 && !self.break_circle() {
+            if self.explorer.asking.len() + self.running == 0 && !self.break_circle() {
                 break;
             }
-            if self.explorer.asking + self.running > 0 {
+            if self.explorer.asking.len() + self.running > 0 {
                 // The workers hold the other ends until the queues are closed.
                 let Ok(message) = receiver.recv() else { break };
                 self.take(message);
@@ -170,7 +170,7 @@ impl Run<'_> {
     fn take(&mut self, message: Message) {
         match message {
             Message::Answered(number, answer) => {
-                self.explorer.asking -= 1;
+                self.explorer.asking.remove(&number);
                 match answer {
                     Answer::Needs(needs) => self.explorer.wait_for(number, needs),
                     Answer::Found(found) => self.found(number, found),
@@ -276,15 +276,24 @@ impl Run<'_> {
         self.ready.sort_by(|a, b| urgency(b).cmp(&urgency(a)));
         let mut later = Vec::new();
         for number in std::mem::take(&mut self.ready) {
-            let memory = self.explorer.nodes.list[number].memory;
-            let limit = self.shop.options.memory.unwrap_or(u64::MAX);
-            let fits = self.running == 0 || self.memory.saturating_add(memory) <= limit;
-            match fits && self.running < self.shop.options.jobs.get() {
+            match self.has_room_for(number) {
                 true => self.start(number),
                 false => later.push(number),
             }
         }
         self.ready = later;
+    }
+
+    /// Whether there are a worker and memory for a node. Workers are kept free for more urgent ones that are being asked
+    /// for their inputs, which takes little time beside that of building.
+    fn has_room_for(&self, number: Number) -> bool {
+        let is_more_urgent = |other: &&Number| self.priorities[**other] > self.priorities[number];
+        let expected = self.explorer.asking.iter().filter(is_more_urgent).count();
+        let limit = self.shop.options.memory.unwrap_or(u64::MAX);
+        let memory = self
+            .memory
+            .saturating_add(self.explorer.nodes.list[number].memory);
+        self.running + expected < self.shop.options.jobs.get() && (self.running == 0 || memory <= limit)
     }
 
     fn start(&mut self, number: Number) {

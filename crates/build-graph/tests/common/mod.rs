@@ -1,7 +1,13 @@
 //! A workspace that is only simulated: what nodes come to is a function of their inputs, some parts of which leave some
 //! inputs out, and some nodes find that they need more when they see what others came to.
 
-#![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    dead_code,
+    unreachable_pub,
+    reason = "each test uses a part of it"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -417,4 +423,11 @@ pub fn options(jobs: usize) -> Options {
 
 pub fn seeded(seed: u64) -> StdRng {
     StdRng::seed_from_u64(seed)
+}
+
+impl Place {
+    /// Opens the history anew, whatever a process that was killed has left of it.
+    pub fn reopen_damaged(&mut self) {
+        self.history = History::open(self.directory.path().join("history")).unwrap();
+    }
 }
