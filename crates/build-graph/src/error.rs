@@ -49,7 +49,7 @@ pub enum StoreError {
     },
     /// A server does not answer, or not as it should.
     #[error(transparent)]
-    Http(#[from] apk_repository::HttpError),
+    Remote(Box<apk_repository::RepositoryError>),
     /// An entry is not what it should be.
     #[error("{entry}: {reason}")]
     Entry {

@@ -28,4 +28,4 @@ pub use output::{Blob, Output, Part, ResultFile};
 pub use plan::{Build, Certainty, Plan, Step};
 pub use recipe::{CycleStep, Demand, Failure, Finished, Job, Recipes};
 pub use record::{MAX_RECORD, Record, RecordError};
-pub use store::{DirectoryStore, KeyLock, Shared, Store, Stores, Tell};
+pub use store::{DirectoryStore, Gc, GcReport, HttpStore, KeyLock, Shared, Store, Stores, Tell};

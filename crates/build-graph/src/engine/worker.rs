@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::nodes::Number;
 use super::{Engine, Options};
 use crate::recipe::Host;
+use crate::store::Store as _;
 use crate::{
     Blob, Demand, Entry, Events, Failure, Finished, Inputs, Job, Key, Need, NodeId, Output, Problem, Record,
     changes,
@@ -134,17 +135,24 @@ impl Shop<'_> {
                 .may_have(&record.output, &tell)
                 .then_some((record, store));
         }
-        if !self.engine.stores.gather(&record.output, &tell) {
-            return None;
+        self.takes(node, &record, inputs).then_some((record, store))
+    }
+
+    /// Takes a record for the result of a node, and remembers that, if all its files can be had.
+    fn takes(&self, node: &NodeId, record: &Record, inputs: &Inputs) -> bool {
+        if !self
+            .engine
+            .stores
+            .gather(&record.output, &|problem| self.tell(problem))
+        {
+            return false;
         }
         let last = self.engine.history.get(node);
-        if last.is_none_or(|last| last.key != key || last.failure.is_some()) {
-            self.remember(
-                node,
-                Entry::new(key, record.output.identity(), record.took, false, inputs),
-            );
+        if last.is_none_or(|last| last.key != record.key || last.failure.is_some()) {
+            let identity = record.output.identity();
+            self.remember(node, Entry::new(record.key, identity, record.took, false, inputs));
         }
-        Some((record, store))
+        true
     }
 
     /// Builds a node, puts its result into the stores and remembers it.
@@ -164,10 +172,13 @@ impl Shop<'_> {
         let is_cancelled = || self.options.cancel.is_cancelled();
         let lock = self.engine.stores.local().lock(key, is_cancelled)?;
         let _lock = lock.ok_or(Failure::Cancelled)?;
-        if let Some((record, store)) = self.find(node, *key, inputs) {
-            let output = Arc::new(record.output);
-            let how = How::Elsewhere { store };
-            return Ok(Built { output, how });
+        let there = self.engine.stores.find_local(key, &|problem| self.tell(problem));
+        if let Some(record) = there.filter(|record| self.takes(node, record, inputs)) {
+            let store = self.engine.stores.local().name();
+            return Ok(Built {
+                output: Arc::new(record.output),
+                how: How::Elsewhere { store },
+            });
         }
         let began = Instant::now();
         let mut output = caught(|| {

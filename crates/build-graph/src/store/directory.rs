@@ -1,6 +1,6 @@
 //! A store in a directory.
 
-use std::fs::{self, File, FileTimes};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -126,6 +126,18 @@ impl DirectoryStore {
         made.map_err(at(&directory))
     }
 
+    /// The bytes of a record, no more than one too many, and its file.
+    pub(super) fn read_record(&self, key: &Key) -> Result<Option<(Vec<u8>, File)>, StoreError> {
+        let path = self.record_path(key);
+        let Some(file) = self.open(&path)? else {
+            return Ok(None);
+        };
+        let mut bytes = Vec::new();
+        let read = (&file).take(MAX_RECORD + 1).read_to_end(&mut bytes);
+        read.map_err(at(&path))?;
+        Ok(Some((bytes, file)))
+    }
+
     /// Opens a file of the store for reading; `None` if it is not there. Nothing is followed, nothing waited for.
     pub(super) fn open(&self, path: &Path) -> Result<Option<File>, StoreError> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -165,15 +177,10 @@ impl Store for DirectoryStore {
     }
 
     fn record(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
-        let path = self.record_path(key);
-        let Some(file) = self.open(&path)? else {
-            return Ok(None);
-        };
-        let mut bytes = Vec::new();
-        let read = (&file).take(MAX_RECORD + 1).read_to_end(&mut bytes);
-        read.map_err(at(&path))?;
-        note_use(&file);
-        Ok(Some(bytes))
+        Ok(self.read_record(key)?.map(|(bytes, file)| {
+            note_use(&file);
+            bytes
+        }))
     }
 
     fn has_record(&self, key: &Key) -> Result<bool, StoreError> {
@@ -268,18 +275,14 @@ fn size(path: &Path) -> Result<Option<u64>, StoreError> {
     }
 }
 
-/// Notes that an entry was used, unless that was noted a short time ago.
+/// Notes that an entry was used, unless that was noted a short time ago. The time of the last change says so: that of the
+/// last access is not kept everywhere, and changes with whatever reads the file.
 fn note_use(file: &File) {
     let now = SystemTime::now();
-    let is_recent = |time: io::Result<SystemTime>| {
-        time.is_ok_and(|time| now.duration_since(time).unwrap_or_default() < USE_RESOLUTION)
-    };
-    if let Ok(metadata) = file.metadata()
-        && !is_recent(metadata.accessed())
-        && !is_recent(metadata.modified())
-    {
+    let modified = file.metadata().and_then(|metadata| metadata.modified());
+    if modified.is_ok_and(|time| now.duration_since(time).unwrap_or_default() >= USE_RESOLUTION) {
         // In a store that may only be read nobody needs to know.
-        let _ = file.set_times(FileTimes::new().set_accessed(now));
+        let _ = file.set_modified(now);
     }
 }
 

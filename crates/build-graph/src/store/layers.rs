@@ -17,7 +17,14 @@ const PATIENCE: u32 = 3;
 /// The stores of a machine: its own, then those that are shared, each with who is trusted there.
 pub struct Stores {
     local: DirectoryStore,
-    shared: Vec<(Shared, AtomicU32)>,
+    shared: Vec<Layer>,
+}
+
+/// A shared store, and how often reading from it and writing to it has failed in a row.
+struct Layer {
+    shared: Shared,
+    reads: AtomicU32,
+    writes: AtomicU32,
 }
 
 /// A store that others write to as well.
@@ -45,7 +52,11 @@ impl Stores {
     /// The same with a shared store behind those that are there.
     #[must_use]
     pub fn with_shared(mut self, shared: Shared) -> Self {
-        self.shared.push((shared, AtomicU32::new(0)));
+        self.shared.push(Layer {
+            shared,
+            reads: AtomicU32::new(0),
+            writes: AtomicU32::new(0),
+        });
         self
     }
 
@@ -57,17 +68,27 @@ impl Stores {
     /// The record of a key and the name of the store that had it, verified; `None` if no store has one that can be used.
     /// One that a shared store had is in the local store then. Its files may be anywhere, or nowhere.
     pub fn find(&self, key: &Key, tell: Tell<'_>) -> Option<(Record, String)> {
-        let found = report(self.local.record(key), &self.local, tell).flatten();
-        if let Some(bytes) = found {
-            match Record::decode(&bytes, key, None) {
-                Ok(record) => return Some((record, self.local.name())),
-                Err(error) => {
-                    tell(entry(&self.local, format!("ac/{key}"), &error));
-                    self.local.drop_record(key);
-                }
+        let local = self
+            .find_local(key, tell)
+            .map(|record| (record, self.local.name()));
+        local.or_else(|| self.find_shared(key, tell))
+    }
+
+    /// The record of a key that the local store has, verified.
+    pub(crate) fn find_local(&self, key: &Key, tell: Tell<'_>) -> Option<Record> {
+        let bytes = report(self.local.record(key), &self.local, tell).flatten()?;
+        match Record::decode(&bytes, key, None) {
+            Ok(record) => Some(record),
+            Err(error) => {
+                tell(entry(&self.local, format!("ac/{key}"), &error));
+                self.local.drop_record(key);
+                None
             }
         }
-        self.shared_in_use().find_map(|(shared, failures)| {
+    }
+
+    fn find_shared(&self, key: &Key, tell: Tell<'_>) -> Option<(Record, String)> {
+        self.readable().find_map(|(shared, failures)| {
             let store = &*shared.store;
             let bytes = counted(store.record(key), store, failures, tell).flatten()?;
             match Record::decode(&bytes, key, Some(&shared.trust)) {
@@ -86,7 +107,7 @@ impl Stores {
     /// Whether the files of an output are, or can be expected to be, where they can be had from: in the local store, or
     /// anywhere in a shared one.
     pub(crate) fn may_have(&self, output: &Output, tell: Tell<'_>) -> bool {
-        self.shared_in_use().next().is_some() || output.files().all(|file| self.is_local(&file.blob, tell))
+        self.readable().next().is_some() || output.files().all(|file| self.is_local(&file.blob, tell))
     }
 
     fn is_local(&self, blob: &Blob, tell: Tell<'_>) -> bool {
@@ -111,7 +132,7 @@ impl Stores {
 
     /// Brings a blob from a shared store into the local one, verified; whether it could be had.
     fn pull(&self, blob: &Blob, tell: Tell<'_>) -> bool {
-        self.shared_in_use().any(|(shared, failures)| {
+        self.readable().any(|(shared, failures)| {
             let store = &*shared.store;
             let Some(mut arriving) = report(self.local.arriving(blob), &self.local, tell) else {
                 return false;
@@ -166,7 +187,7 @@ impl Stores {
         let entry = format!("ac/{}", record.key);
         let unsigned = encode(record, None, &entry)?;
         self.local.put_record(&record.key, &unsigned)?;
-        for (shared, failures) in self.shared_in_use() {
+        for (shared, failures) in self.writable() {
             if let Some((name, key)) = &shared.sign {
                 let put = encode(record, Some((name, key)), &entry)
                     .and_then(|bytes| self.push(&*shared.store, record, &bytes));
@@ -189,13 +210,24 @@ impl Stores {
         store.put_record(&record.key, bytes)
     }
 
-    fn shared_in_use(&self) -> impl Iterator<Item = (&Shared, &AtomicU32)> {
-        let is_in_use = |(_, failures): &&(Shared, AtomicU32)| failures.load(Ordering::Relaxed) < PATIENCE;
-        self.shared
-            .iter()
-            .filter(is_in_use)
-            .map(|(shared, failures)| (shared, failures))
+    /// The shared stores that can be read, as far as is known.
+    fn readable(&self) -> impl Iterator<Item = (&Shared, &AtomicU32)> {
+        let layers = self.shared.iter().filter(|layer| works(&layer.reads));
+        layers.map(|layer| (&layer.shared, &layer.reads))
     }
+
+    /// Those that can be written too.
+    fn writable(&self) -> impl Iterator<Item = (&Shared, &AtomicU32)> {
+        let layers = self
+            .shared
+            .iter()
+            .filter(|layer| works(&layer.reads) && works(&layer.writes));
+        layers.map(|layer| (&layer.shared, &layer.writes))
+    }
+}
+
+fn works(failures: &AtomicU32) -> bool {
+    failures.load(Ordering::Relaxed) < PATIENCE
 }
 
 fn encode(record: &Record, sign: Option<(&str, &PrivateKey)>, entry: &str) -> Result<Vec<u8>, StoreError> {
@@ -246,8 +278,7 @@ fn counted<T>(
     match result {
         Ok(value) => {
             // Who has given up does not begin anew because another thread was still at it.
-            let in_row = failures.load(Ordering::Relaxed);
-            if in_row < PATIENCE {
+            if works(failures) {
                 failures.store(0, Ordering::Relaxed);
             }
             Some(value)

@@ -59,7 +59,11 @@ pub trait Store: Send + Sync {
 }
 
 mod directory;
+mod gc;
+mod http;
 mod layers;
 
 pub use directory::{DirectoryStore, KeyLock};
+pub use gc::{Gc, GcReport};
+pub use http::HttpStore;
 pub use layers::{Shared, Stores, Tell};
