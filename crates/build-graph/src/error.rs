@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use crate::CycleStep;
+use crate::{NodeId, Origin};
 
 /// What stops a plan or a build as a whole. A node that fails does not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +20,17 @@ pub enum GraphError {
 pub struct Cycle {
     /// The nodes, as few as possible, beginning with the first in alphabetical order.
     pub steps: Vec<CycleStep>,
+}
+
+/// A stretch of a cycle: a node, and where it says that it needs the next one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CycleStep {
+    /// The node.
+    pub node: NodeId,
+    /// Why it needs the next one.
+    pub reason: String,
+    /// Where that is written.
+    pub origin: Option<Origin>,
 }
 
 impl fmt::Display for Cycle {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Blob, Hash, Inputs, Key, Need, NodeId, Origin, Output, ResultFile};
+use crate::{Blob, Hash, Inputs, Key, Need, NodeId, Output, ResultFile};
 
 /// What the nodes of a graph are. The methods are called from many threads at the same time.
 pub trait Recipes: Sync {
@@ -157,6 +157,14 @@ impl Failure {
     pub fn cancelled() -> Self {
         Self::Cancelled
     }
+
+    /// The caller's own error, as the type it was given with.
+    pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
+        match self {
+            Self::Failed(error) => error.downcast_ref(),
+            _ => None,
+        }
+    }
 }
 
 impl<E: Error + Send + Sync + 'static> From<E> for Failure {
@@ -173,26 +181,4 @@ impl fmt::Display for Failure {
             Self::Lost(hash) => write!(f, "the file {hash} of a stored result is lost or damaged"),
         }
     }
-}
-
-/// Where the error of a [`Failure`] can be shown beside its text.
-impl Failure {
-    /// The caller's own error, as the type it was given with.
-    pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
-        match self {
-            Self::Failed(error) => error.downcast_ref(),
-            _ => None,
-        }
-    }
-}
-
-/// A stretch of a cycle: a node, and where it says that it needs the next one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CycleStep {
-    /// The node.
-    pub node: NodeId,
-    /// Why it needs the next one.
-    pub reason: String,
-    /// Where that is written.
-    pub origin: Option<Origin>,
 }
