@@ -490,39 +490,67 @@ fn what_is_cancelled_stops_and_the_next_build_goes_on() {
     assert_eq!(endings(&summary), "a: reused, b: built, c: built, d: built");
 }
 
+/// Fetches the file of `lib`, as a build would.
+fn fetch_lib(job: &Job<'_>) -> Result<(), Failure> {
+    let lib = job.finished().output(&node("lib")).unwrap();
+    let scratch = tempfile::tempdir()?;
+    let path = scratch.path().join("lib");
+    job.fetch(&lib.parts[0].files[0], &path)?;
+    assert!(fs::read_to_string(path)?.starts_with("lib "));
+    Ok(())
+}
+
 #[test]
 fn a_file_that_is_lost_while_others_need_it_is_built_again_and_they_go_on() {
-    let mut table = Table::of("lib:\ntool: lib\nimage: tool");
-    let place = Place::new();
-    place.build(&table, "lib", &jobs(1));
-    table.order.lock().unwrap().clear();
-    let fetch = |job: &Job<'_>| {
+    for jobs_count in [1, 3] {
+        let mut table = Table::of("lib:\na: lib\nb: lib\nall: a b");
+        let place = Place::new();
+        place.build(&table, "lib", &jobs(1));
+        table.order.lock().unwrap().clear();
+        table.act("a", fetch_lib);
+        table.act("b", fetch_lib);
+        // Of the same size, so that it is noticed only when it is read.
+        let blobs = place.stores.local().root().join("cas");
+        let blob = fs::read_dir(blobs).unwrap().next().unwrap().unwrap().path();
+        let damaged = fs::read_to_string(&blob).unwrap().replace("lib ", "bil ");
+        fs::write(&blob, damaged).unwrap();
+        let summary = place.build(&table, "all", &jobs(jobs_count));
+        assert_eq!(
+            endings(&summary),
+            "a: built, all: built, b: built, lib: built the same"
+        );
+        let order = table.order.into_inner().unwrap();
+        let count = |name: &str| order.iter().filter(|one| *one == name).count();
+        assert_eq!((count("lib"), count("all")), (1, 1), "{order:?}");
+        // With one at a time, the other has not begun when the loss is found.
+        assert!(jobs_count > 1 || (count("a"), count("b")) == (2, 1), "{order:?}");
+        let [Problem::Entry { entry, reason, .. }, ..] = &summary.problems[..] else {
+            panic!("{:?}", summary.problems);
+        };
+        assert!(
+            entry.starts_with("cas/") && reason == "it is not what its name says",
+            "{entry}: {reason}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_is_lost_again_and_again_is_a_failure_at_last() {
+    let mut table = Table::of("lib:\ntool: lib");
+    table.act("tool", |job| {
         let lib = job.finished().output(&node("lib")).unwrap();
-        let scratch = tempfile::tempdir()?;
-        let path = scratch.path().join("lib");
-        job.fetch(&lib.parts[0].files[0], &path)?;
-        assert!(fs::read_to_string(path)?.starts_with("lib "));
-        Ok(())
-    };
-    table.act("tool", fetch);
-    // Of the same size, so that it is noticed only when it is read.
-    let blobs = place.stores.local().root().join("cas");
-    let blob = fs::read_dir(blobs).unwrap().next().unwrap().unwrap().path();
-    let damaged = fs::read_to_string(&blob).unwrap().replace("lib ", "bil ");
-    fs::write(&blob, damaged).unwrap();
-    let summary = place.build(&table, "image", &jobs(2));
-    assert_eq!(
-        endings(&summary),
-        "image: built, lib: built the same, tool: built"
-    );
-    assert_eq!(*table.order.lock().unwrap(), ["tool", "lib", "tool", "image"]);
-    let [Problem::Entry { entry, reason, .. }, ..] = &summary.problems[..] else {
-        panic!("{:?}", summary.problems);
-    };
-    assert!(
-        entry.starts_with("cas/") && reason == "it is not what its name says",
-        "{entry}: {reason}"
-    );
+        Err(Failure::Lost(lib.parts[0].files[0].blob.hash))
+    });
+    let summary = Place::new().build(&table, "tool", &jobs(1));
+    assert_eq!(summary.counts().failed, 1);
+    let tries = table
+        .order
+        .lock()
+        .unwrap()
+        .iter()
+        .filter(|name| *name == "tool")
+        .count();
+    assert_eq!(tries, 4);
 }
 
 #[test]

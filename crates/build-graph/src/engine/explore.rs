@@ -114,6 +114,15 @@ impl<'a> Explorer<'a> {
         }
     }
 
+    /// Whether something that a node needs has not ended, though it had when the node went on: it was lost since.
+    pub(super) fn lacks_something(&self, number: Number) -> bool {
+        let nodes = &self.nodes.list;
+        nodes[number]
+            .needs
+            .iter()
+            .any(|(need, _)| !nodes[*need].has_ended())
+    }
+
     /// Ends a node, and those that cannot be built without it; wakes the others that waited for it.
     pub(super) fn end(&mut self, number: Number, ending: Ending, output: Option<Arc<Output>>) {
         let mut ends = vec![(number, ending)];

@@ -42,6 +42,8 @@ pub(super) struct Node {
     pub(super) output: Option<Arc<Output>>,
     /// It was built in this run, or something that it needs was. In a plan: it may be.
     pub(super) is_touched: bool,
+    /// How long it took to build it in this run, and whether it came out as before.
+    pub(super) built: Option<(Duration, bool)>,
     pub(super) estimate: Option<Duration>,
     pub(super) memory: u64,
     /// How often a file that it needs was lost while it was built.
@@ -145,6 +147,7 @@ impl Nodes {
             key: None,
             output: None,
             is_touched: false,
+            built: None,
             estimate,
             memory,
             losses: 0,

@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::explore::Explorer;
 use super::nodes::{Nodes, Number, Phase};
 use super::queue::{Closing, Queue};
-use super::worker::{Answer, Ask, Found, Shop};
+use super::worker::{Answer, Ask, Found, Shop, caught};
 use super::{Engine, Options, cycles};
 use crate::{
     Build, Certainty, Ending, Entry, Explanation, Failure, Graph, GraphError, Inputs, Key, NodeId, Output,
@@ -56,7 +56,8 @@ pub(super) fn plan(
             let (shop, asks, sender) = (&shop, &asks, sender.clone());
             scope.spawn(move || {
                 while let Some(ask) = asks.pop() {
-                    let _ = sender.send((ask.number, shop.ask(&ask)));
+                    let answer = caught(|| Ok(shop.ask(&ask))).unwrap_or_else(Answer::Failed);
+                    let _ = sender.send((ask.number, answer));
                 }
             });
         }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::explore::Explorer;
 use super::nodes::{Number, Phase};
 use super::queue::{Closing, Queue};
-use super::worker::{Answer, Ask, Built, Found, How, Order, Shop, View};
+use super::worker::{Answer, Ask, Built, Found, How, Order, Shop, View, caught};
 use super::{Engine, Options, cycles};
 use crate::{Ending, Events, Failure, GraphError, Inputs, Key, NodeId, Problem, Progress, Summary};
 
@@ -69,7 +69,8 @@ pub(super) fn build(
             let (shop, asks, sender) = (&shop, &asks, sender.clone());
             scope.spawn(move || {
                 while let Some(ask) = asks.pop() {
-                    let _ = sender.send(Message::Answered(ask.number, shop.ask(&ask)));
+                    let answer = caught(|| Ok(shop.ask(&ask))).unwrap_or_else(Answer::Failed);
+                    let _ = sender.send(Message::Answered(ask.number, answer));
                 }
             });
         }
@@ -78,7 +79,7 @@ pub(super) fn build(
             scope.spawn(move || {
                 while let Some(order) = orders.pop() {
                     let began = Instant::now();
-                    let built = shop.build(&order);
+                    let built = caught(|| shop.build(&order));
                     let _ = sender.send(Message::Built(order.number, built, began.elapsed()));
                 }
             });
@@ -149,9 +150,12 @@ impl Run<'_> {
     /// Lets nodes go on that were woken, and tells of those that ended, until nothing more follows from that.
     fn settle(&mut self) {
         while let Some(number) = self.explorer.woken.pop() {
-            match self.is_stopping() {
+            if self.is_stopping() {
                 // It ends as stopped.
-                true => {}
+                continue;
+            }
+            match self.explorer.lacks_something(number) {
+                true => self.explorer.wait(number),
                 false => self.explorer.ask(number),
             }
         }
@@ -186,10 +190,12 @@ impl Run<'_> {
     fn found(&mut self, number: Number, found: Found) {
         self.explorer.nodes.list[number].key = Some(found.key);
         let is_touched = self.explorer.nodes.needs_touched(number);
-        self.explorer.nodes.list[number].is_touched = is_touched;
-        let ending = match is_touched {
-            true => Ending::CutOff,
-            false => Ending::Reused { store: found.store },
+        self.explorer.nodes.list[number].is_touched |= is_touched;
+        let ending = match self.explorer.nodes.list[number].built.take() {
+            // It was asked again for a file that somebody missed.
+            Some((took, same)) => Ending::Built { took, same },
+            None if is_touched => Ending::CutOff,
+            None => Ending::Reused { store: found.store },
         };
         self.explorer.end(number, ending, Some(found.output));
     }
@@ -228,7 +234,10 @@ impl Run<'_> {
             Ok(Built { output, how }) => {
                 node.is_touched = true;
                 let ending = match how {
-                    How::Anew { took, same } => Ending::Built { took, same },
+                    How::Anew { took, same } => {
+                        node.built = Some((took, same));
+                        Ending::Built { took, same }
+                    }
                     How::Elsewhere { store } => Ending::Reused { store },
                 };
                 self.explorer.end(number, ending, Some(output));
@@ -237,9 +246,7 @@ impl Run<'_> {
             Err(failure) => self.failed(number, failure, Some(took)),
         }
         // They find the result now, or else are built themselves.
-        for twin in twins.into_iter().flatten() {
-            self.explorer.woken.push(twin);
-        }
+        self.explorer.woken.extend(twins.into_iter().flatten());
     }
 
     /// Has the node built again whose file was lost, and lets the one that needs it wait; false if that is of no use.
@@ -249,13 +256,15 @@ impl Run<'_> {
         if node.losses > MOST_LOSSES {
             return false;
         }
-        let Some(owner) = self.explorer.owner(number, file) else {
-            return false;
-        };
-        // Its result is not found whole any more, so that it is built. Others may have seen to that already.
-        if self.explorer.nodes.list[owner].has_ended() {
-            self.explorer.nodes.list[owner].output = None;
-            self.explorer.ask(owner);
+        match self.explorer.owner(number, file) {
+            // Its result is not found whole any more, so that it is built.
+            Some(owner) => {
+                self.explorer.nodes.list[owner].output = None;
+                self.explorer.ask(owner);
+            }
+            // Another node has seen to that already.
+            None if self.explorer.lacks_something(number) => {}
+            None => return false,
         }
         self.explorer.wait(number);
         true
@@ -277,11 +286,20 @@ impl Run<'_> {
         let mut later = Vec::new();
         for number in std::mem::take(&mut self.ready) {
             match self.has_room_for(number) {
+                _ if self.explorer.lacks_something(number) => self.set_back(number),
                 true => self.start(number),
                 false => later.push(number),
             }
         }
         self.ready = later;
+    }
+
+    /// Lets a node wait again because something that it needs was lost in the meantime.
+    fn set_back(&mut self, number: Number) {
+        let key = self.explorer.nodes.list[number].key;
+        let twins = key.and_then(|key| self.twins.remove(&key));
+        self.explorer.woken.extend(twins.into_iter().flatten());
+        self.explorer.wait(number);
     }
 
     /// Whether there are a worker and memory for a node. Workers are kept free for more urgent ones that are being asked
