@@ -25,8 +25,8 @@ fuzz_target!(|bytes: &[u8]| {
     }
     // As a batch of a history too.
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
-    let check = &blake3::hash(bytes).as_bytes()[..16];
-    let frame = [&b"bghist\x00\x01"[..], &length, check, bytes].concat();
+    let hash = blake3::hash(bytes);
+    let frame = [&b"bghist\x00\x01"[..], &length, &hash.as_bytes()[..16], bytes].concat();
     let file = std::env::temp_dir().join(format!("fuzz-history-{}", std::process::id()));
     if std::fs::write(&file, frame).is_ok()
         && let Ok(history) = History::open(&file)

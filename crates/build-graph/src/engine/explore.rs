@@ -1,6 +1,6 @@
 //! Nodes ask for others, and go on when those have ended.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{Ending, Failure, Need, NodeId, Output, Recipes};
 pub(super) struct Explorer<'a> {
     pub(super) nodes: Nodes,
     /// The nodes that are being asked.
-    pub(super) asking: HashSet<Number>,
+    pub(super) asking: BTreeSet<Number>,
     /// Nodes that all they need has ended for, and that have not gone on yet.
     pub(super) woken: Vec<Number>,
     /// Nodes that ended, and that nobody was told of yet.
@@ -40,7 +40,7 @@ impl<'a> Explorer<'a> {
     ) -> Self {
         Self {
             nodes: Nodes::default(),
-            asking: HashSet::new(),
+            asking: BTreeSet::new(),
             woken: Vec::new(),
             ended: Vec::new(),
             has_new_waits: false,

@@ -285,8 +285,8 @@ impl Run<'_> {
         self.ready.sort_by(|a, b| urgency(b).cmp(&urgency(a)));
         let mut later = Vec::new();
         for number in std::mem::take(&mut self.ready) {
-            match self.has_room_for(number) {
-                _ if self.explorer.lacks_something(number) => self.set_back(number),
+            match self.running < self.shop.options.jobs.get() && self.has_room_for(number) {
+                true if self.explorer.lacks_something(number) => self.set_back(number),
                 true => self.start(number),
                 false => later.push(number),
             }

@@ -132,7 +132,8 @@ impl DirectoryStore {
         let Some(file) = self.open(&path)? else {
             return Ok(None);
         };
-        let mut bytes = Vec::new();
+        let size = file.metadata().map_err(at(&path))?.len().min(MAX_RECORD);
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
         let read = (&file).take(MAX_RECORD + 1).read_to_end(&mut bytes);
         read.map_err(at(&path))?;
         Ok(Some((bytes, file)))
