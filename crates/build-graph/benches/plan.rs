@@ -78,10 +78,12 @@ impl Recipes for Synthetic {
     }
 }
 
+/// A directory, and a store and a history in it.
+type Place = (TempDir, Stores, History);
+
 /// A store and a history of graphs that were built.
-fn built(size: usize) -> &'static (TempDir, Stores, History) {
-    static BUILT: LazyLock<Mutex<BTreeMap<usize, &'static (TempDir, Stores, History)>>> =
-        LazyLock::new(Mutex::default);
+fn built(size: usize) -> &'static Place {
+    static BUILT: LazyLock<Mutex<BTreeMap<usize, &'static Place>>> = LazyLock::new(Mutex::default);
     BUILT.lock().unwrap().entry(size).or_insert_with(|| {
         let (directory, stores, history) = empty();
         let synthetic = Synthetic { size, changed: None };
@@ -95,7 +97,7 @@ fn built(size: usize) -> &'static (TempDir, Stores, History) {
     })
 }
 
-fn empty() -> (TempDir, Stores, History) {
+fn empty() -> Place {
     let directory = tempfile::tempdir().unwrap();
     let stores = Stores::new(DirectoryStore::at(directory.path().join("store")));
     let history = History::open(directory.path().join("history")).unwrap();
