@@ -4,7 +4,6 @@ use std::time::Duration;
 use std::{fs, io};
 
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
-use ureq::typestate::WithoutBody;
 use ureq::{Agent, Error, Proxy, RequestBuilder, Timeout};
 
 use crate::error::HttpError;
@@ -78,12 +77,12 @@ fn root_certs(roots: &Roots) -> Result<RootCerts, HttpError> {
     Ok(certificates.into())
 }
 
-pub(crate) fn get(
-    agent: &Agent,
+/// The same request by way of the proxy for its URL, if there is one.
+pub(crate) fn by_proxy<B>(
+    request: RequestBuilder<B>,
     url: &HttpUrl,
     proxies: &Proxies,
-) -> Result<RequestBuilder<WithoutBody>, HttpError> {
-    let request = agent.get(url.as_str());
+) -> Result<RequestBuilder<B>, HttpError> {
     let Some(proxy) = proxies.find(url) else {
         return Ok(request);
     };

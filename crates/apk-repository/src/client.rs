@@ -20,13 +20,13 @@ use crate::url::HttpUrl;
 /// connections and limits, and many threads may use it at the same time.
 #[derive(Clone, Default)]
 pub struct Client {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
-struct Shared {
+pub(crate) struct Shared {
     options: ClientOptions,
     agent: OnceLock<Agent>,
-    gate: Gate,
+    pub(crate) gate: Gate,
 }
 
 impl Default for Shared {
@@ -135,7 +135,7 @@ impl Client {
         transfer.run(sink)
     }
 
-    fn agent(&self) -> Result<&Agent, HttpError> {
+    pub(crate) fn agent(&self) -> Result<&Agent, HttpError> {
         if let Some(agent) = self.shared.agent.get() {
             return Ok(agent);
         }

@@ -6,6 +6,9 @@
 //! [`content_cache`]. It blocks its thread, and any number of threads may share it. Source files, which are no packages, it
 //! fetches in the same way, by their checksum ([`Client::read_source`]).
 //!
+//! Whoever keeps other things behind HTTP(S) can use the client for single files: [`Client::get_file`], [`Client::head`],
+//! [`Client::put_file`].
+//!
 //! The crate chooses no packages (`apk-solver`) and lays nothing down (`apk-rootfs`). It reads no environment variable:
 //! proxies, user names and certificates are [options](ClientOptions).
 //!
@@ -42,6 +45,7 @@ mod client;
 mod credentials;
 mod documents;
 mod error;
+mod exchange;
 mod gate;
 mod indexes;
 mod keys;
@@ -56,6 +60,7 @@ mod url;
 pub use client::{Client, Trust, resolve_url};
 pub use credentials::{Credentials, CredentialsError};
 pub use error::{HttpError, RepositoryError};
+pub use exchange::Head;
 pub use indexes::{KeptIndex, OpenIndex};
 pub use keys::AnnouncedKey;
 pub use location::{Location, LocationError};

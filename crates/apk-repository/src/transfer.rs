@@ -1,6 +1,7 @@
 //! Requests: with redirects, retries, resumption and limits.
 
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, Read, Seek as _, Write as _};
 use std::time::{Duration, Instant};
 
 use ureq::http::{HeaderMap, StatusCode, header};
@@ -74,6 +75,21 @@ impl Sink for Vec<u8> {
     }
 }
 
+impl Sink for File {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn restart(&mut self) -> io::Result<()> {
+        self.set_len(0)?;
+        self.rewind()
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+}
+
 impl Sink for content_cache::Partial {
     fn length(&self) -> io::Result<u64> {
         self.length()
@@ -124,40 +140,8 @@ pub(crate) struct Transfer<'a> {
 
 impl Transfer<'_> {
     pub(crate) fn run(&mut self, sink: &mut dyn Sink) -> Result<Reply, HttpError> {
-        let retry = self.options.retry;
-        let mut wait_next = retry.first_wait;
-        for attempt in 1.. {
-            let (error, asked) = match self.attempt(sink) {
-                Ok(reply) => return Ok(reply),
-                Err(Trouble::Final(error)) => return Err(error),
-                Err(Trouble::Passing { error, wait }) => (error, wait),
-            };
-            if attempt > retry.times {
-                return Err(match attempt {
-                    1 => error,
-                    attempts => HttpError::GaveUp {
-                        attempts,
-                        source: Box::new(error),
-                    },
-                });
-            }
-            if let Some(wait) = asked.filter(|wait| *wait > retry.longest_wait) {
-                return Err(HttpError::RetryLater {
-                    wait,
-                    longest: retry.longest_wait,
-                    source: Box::new(error),
-                });
-            }
-            let wait = asked.unwrap_or(wait_next.min(retry.longest_wait));
-            wait_next = wait_next.saturating_mul(2);
-            self.options.tell(&Event::Retrying {
-                url: &self.name,
-                reason: &error.to_string(),
-                wait,
-            });
-            (self.options.sleep)(wait);
-        }
-        unreachable!("an attempt is the last one at some time")
+        let (options, name) = (self.options, self.name.clone());
+        retrying(options, &name, || self.attempt(sink))
     }
 
     fn attempt(&mut self, sink: &mut dyn Sink) -> Result<Reply, Trouble> {
@@ -210,67 +194,24 @@ impl Transfer<'_> {
                     self.protocol("it has less than it had a moment ago"),
                 ))
             }
-            status => {
-                let error = HttpError::Status {
-                    url: self.name.clone(),
-                    status: status.as_u16(),
-                    with_login,
-                };
-                match status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-                    true => Err(Trouble::Passing {
-                        error,
-                        wait: text(headers, header::RETRY_AFTER).and_then(retry_after),
-                    }),
-                    false => Err(error.into()),
-                }
-            }
+            status => Err(refused(status, headers, &self.name, with_login)),
         }
     }
 
-    /// Asks, and follows where the server sends to. Whatever identifies the user goes to the first server alone.
+    /// Asks, and follows where the server sends to.
     fn ask(&self, have: u64) -> Result<(Response<Body>, bool), Trouble> {
-        let first = self.wanted.url;
-        let login = self.options.credentials.find(first);
-        let mut url = first.clone();
-        for _ in 0..=self.options.redirects {
-            let login = login.as_ref().filter(|_| url.is_of_same_server(first));
-            let mut request = agent::get(self.agent, &url, &self.options.proxies)?;
+        let conditions = self.conditions(have);
+        let get = |url: &HttpUrl, login: Option<&str>| {
+            let mut request = agent::by_proxy(self.agent.get(url.as_str()), url, &self.options.proxies)?;
             if let Some(login) = login {
-                request = request.header(header::AUTHORIZATION, login.header());
+                request = request.header(header::AUTHORIZATION, login);
             }
-            for (name, value) in self.conditions(have) {
+            for (name, value) in &conditions {
                 request = request.header(name, value);
             }
-            let response = request
-                .call()
-                .map_err(|error| agent::trouble(error, &self.name, Phase::Answer, &self.options.timeouts))?;
-            let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
-            let Some(location) = text(response.headers(), header::LOCATION).filter(|_| is_redirect) else {
-                return Ok((response, login.is_some()));
-            };
-            url = self.follow(&url, location)?;
-        }
-        Err(HttpError::Redirects {
-            url: self.name.clone(),
-            limit: self.options.redirects,
-            last: url.to_string(),
-        }
-        .into())
-    }
-
-    fn follow(&self, from: &HttpUrl, location: &str) -> Result<HttpUrl, HttpError> {
-        let refused = |to: String, reason| HttpError::Redirect {
-            url: self.name.clone(),
-            to,
-            reason,
+            Ok(request.call())
         };
-        let to = from
-            .join(location)
-            .map_err(|_| refused("something else".to_owned(), "it is no http:// or https:// URL"))?;
-        match from.is_secure() && !to.is_secure() {
-            true => Err(refused(to.to_string(), "it leads from https:// to http://")),
-            false => Ok(to),
-        }
+        following(self.options, self.wanted.url, get)
     }
 
     fn conditions(&self, have: u64) -> Vec<(header::HeaderName, String)> {
@@ -381,6 +322,107 @@ impl Transfer<'_> {
     }
 }
 
+/// Does something again and again until it works, or there is no use in it.
+pub(crate) fn retrying<T>(
+    options: &ClientOptions,
+    name: &str,
+    mut attempt: impl FnMut() -> Result<T, Trouble>,
+) -> Result<T, HttpError> {
+    let retry = options.retry;
+    let mut wait_next = retry.first_wait;
+    for count in 1.. {
+        let (error, asked) = match attempt() {
+            Ok(value) => return Ok(value),
+            Err(Trouble::Final(error)) => return Err(error),
+            Err(Trouble::Passing { error, wait }) => (error, wait),
+        };
+        if count > retry.times {
+            return Err(match count {
+                1 => error,
+                attempts => HttpError::GaveUp {
+                    attempts,
+                    source: Box::new(error),
+                },
+            });
+        }
+        if let Some(wait) = asked.filter(|wait| *wait > retry.longest_wait) {
+            return Err(HttpError::RetryLater {
+                wait,
+                longest: retry.longest_wait,
+                source: Box::new(error),
+            });
+        }
+        let wait = asked.unwrap_or(wait_next.min(retry.longest_wait));
+        wait_next = wait_next.saturating_mul(2);
+        options.tell(&Event::Retrying {
+            url: name,
+            reason: &error.to_string(),
+            wait,
+        });
+        (options.sleep)(wait);
+    }
+    unreachable!("an attempt is the last one at some time")
+}
+
+/// Sends a request, and again to where the server sends to; whether a user name and password went with it. Whatever
+/// identifies the user goes to the first server alone. `send` gets the URL and the value of `Authorization`.
+pub(crate) fn following(
+    options: &ClientOptions,
+    first: &HttpUrl,
+    mut send: impl FnMut(&HttpUrl, Option<&str>) -> Result<Result<Response<Body>, ureq::Error>, HttpError>,
+) -> Result<(Response<Body>, bool), Trouble> {
+    let name = first.to_string();
+    let login = options.credentials.find(first).map(|login| login.header());
+    let mut url = first.clone();
+    for _ in 0..=options.redirects {
+        let login = login.as_deref().filter(|_| url.is_of_same_server(first));
+        let response = send(&url, login)?
+            .map_err(|error| agent::trouble(error, &name, Phase::Answer, &options.timeouts))?;
+        let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+        let Some(location) = text(response.headers(), header::LOCATION).filter(|_| is_redirect) else {
+            return Ok((response, login.is_some()));
+        };
+        url = follow(&name, &url, location)?;
+    }
+    Err(HttpError::Redirects {
+        url: name,
+        limit: options.redirects,
+        last: url.to_string(),
+    }
+    .into())
+}
+
+fn follow(name: &str, from: &HttpUrl, location: &str) -> Result<HttpUrl, HttpError> {
+    let refused = |to: String, reason| HttpError::Redirect {
+        url: name.to_owned(),
+        to,
+        reason,
+    };
+    let to = from
+        .join(location)
+        .map_err(|_| refused("something else".to_owned(), "it is no http:// or https:// URL"))?;
+    match from.is_secure() && !to.is_secure() {
+        true => Err(refused(to.to_string(), "it leads from https:// to http://")),
+        false => Ok(to),
+    }
+}
+
+/// What a status that is no success means.
+pub(crate) fn refused(status: StatusCode, headers: &HeaderMap, name: &str, with_login: bool) -> Trouble {
+    let error = HttpError::Status {
+        url: name.to_owned(),
+        status: status.as_u16(),
+        with_login,
+    };
+    match status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        true => Trouble::Passing {
+            error,
+            wait: text(headers, header::RETRY_AFTER).and_then(retry_after),
+        },
+        false => error.into(),
+    }
+}
+
 fn keep_error(name: &str) -> impl Fn(io::Error) -> HttpError + Copy + '_ {
     move |source| HttpError::Keep {
         url: name.to_owned(),
@@ -427,7 +469,7 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
-fn number(headers: &HeaderMap, name: header::HeaderName) -> Option<u64> {
+pub(crate) fn number(headers: &HeaderMap, name: header::HeaderName) -> Option<u64> {
     text(headers, name)?.trim().parse().ok()
 }
 

@@ -15,7 +15,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// Serves a directory on a port of its own, until it is dropped.
 ///
-/// It knows `GET`, `HEAD`, `If-None-Match`, `Range: bytes=N-` with `If-Range`, and basic authentication, keeps
+/// It knows `GET`, `HEAD`, `PUT` where it is told to [take files](Self::take_files), `If-None-Match`, `Range: bytes=N-` with `If-Range`, and basic authentication, keeps
 /// connections open, and stands in for a proxy too: what is asked for as a whole URL, or behind a `CONNECT`, it serves
 /// out of its own directory.
 ///
@@ -45,6 +45,8 @@ pub struct Request {
     pub target: String,
     /// Names in lower case.
     pub headers: BTreeMap<String, String>,
+    /// What was sent with it.
+    pub body: Vec<u8>,
     /// The status that it was answered with.
     pub status: u16,
 }
@@ -111,6 +113,8 @@ struct State {
     always: BTreeMap<String, Fault>,
     /// What `Authorization` must be.
     authorization: Option<String>,
+    /// Whether files can be put into the directory.
+    takes_files: bool,
     /// How many requests are being answered, and the most that ever were.
     busy: usize,
     most_busy: usize,
@@ -203,6 +207,11 @@ impl Server {
     /// Answers all requests with the status 401 that have not this value of `Authorization`.
     pub fn require(&self, authorization: &str) {
         self.shared.state.lock().unwrap().authorization = Some(authorization.to_owned());
+    }
+
+    /// Takes files by `PUT` from now on, into its directory.
+    pub fn take_files(&self) {
+        self.shared.state.lock().unwrap().takes_files = true;
     }
 
     /// Waits before each answer.
@@ -300,7 +309,7 @@ impl Shared {
             };
         }
         let path = path_of(&request.target);
-        let fault = {
+        let (fault, takes_files) = {
             let mut state = self.state.lock().unwrap();
             if let Some(wanted) = &state.authorization
                 && request.headers.get("authorization") != Some(wanted)
@@ -312,13 +321,26 @@ impl Shared {
                 };
             }
             let next = state.once.get_mut(path).and_then(VecDeque::pop_front);
-            next.or_else(|| state.always.get(path).cloned())
+            (
+                next.or_else(|| state.always.get(path).cloned()),
+                state.takes_files,
+            )
         };
         if let Some(Fault::Status(status, headers)) = fault {
             return Answer {
                 status,
                 headers,
                 body: b"an error".to_vec(),
+                ..Answer::default()
+            };
+        }
+        if request.method == "PUT" {
+            let status = match takes_files {
+                true => self.put(path, &request.body),
+                false => 405,
+            };
+            return Answer {
+                status,
                 ..Answer::default()
             };
         }
@@ -333,6 +355,16 @@ impl Shared {
                 body: b"not here".to_vec(),
                 ..Answer::default()
             },
+        }
+    }
+
+    /// Puts a file into the directory; the status of the answer.
+    fn put(&self, path: &str, content: &[u8]) -> u16 {
+        let path = self.root.join(path.trim_start_matches('/'));
+        let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+        match made.and_then(|()| fs::write(path, content)) {
+            Ok(()) => 201,
+            Err(_) => 500,
         }
     }
 
@@ -482,10 +514,16 @@ fn read_request(stream: &mut BufReader<Box<dyn Stream>>) -> io::Result<Option<Re
         };
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
+    let length = headers
+        .get("content-length")
+        .and_then(|length| length.parse().ok());
+    let mut body = Vec::new();
+    stream.take(length.unwrap_or(0)).read_to_end(&mut body)?;
     Ok(Some(Request {
         method,
         target,
         headers,
+        body,
         status: 0,
     }))
 }
