@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use apk_repository::ClientOptions;
 use apko::Policy;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use cli_support::Network;
+use cli_support::{Deferred, Network};
 use oci_image::Algorithm;
 
 use crate::{
@@ -44,60 +44,60 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Builds an image from a configuration
     #[command(after_help = BUILD_EXAMPLES)]
-    Build(Build),
+    Build(Deferred<Build>),
     /// Builds the file tree of a configuration into a tar archive
     #[command(name = "build-minirootfs", after_help = rootfs::MINIROOTFS_EXAMPLES)]
-    BuildMinirootfs(rootfs::Rootfs),
+    BuildMinirootfs(Deferred<rootfs::Rootfs>),
     /// Builds the file tree of a configuration into a cpio archive, as the kernel unpacks it
     #[command(name = "build-cpio", after_help = rootfs::CPIO_EXAMPLES)]
-    BuildCpio(rootfs::Rootfs),
+    BuildCpio(Deferred<rootfs::Rootfs>),
     /// Writes down the exact packages of a configuration
     #[command(after_help = lock::EXAMPLES)]
-    Lock(lock::Lock),
+    Lock(Deferred<lock::Lock>),
     /// Shows a configuration with everything it includes
     #[command(after_help = show_config::EXAMPLES)]
-    ShowConfig(show_config::ShowConfig),
+    ShowConfig(Deferred<show_config::ShowConfig>),
     /// Prints the JSON schema of image configurations
     #[command(after_help = show_config::SCHEMA_EXAMPLES)]
     Schema,
     /// Shows the packages that a configuration installs, in the order of installation
     #[command(after_help = show_packages::FORMATS)]
-    ShowPackages(show_packages::ShowPackages),
+    ShowPackages(Deferred<show_packages::ShowPackages>),
     /// Draws the packages of a configuration as a graph in the DOT language
     #[command(after_help = dot::EXAMPLES)]
-    Dot(dot::Dot),
+    Dot(Deferred<dot::Dot>),
     /// Tells what differs between two lock files or two images
     #[command(after_help = diff::EXAMPLES)]
-    Diff(diff::DiffArguments),
+    Diff(Deferred<diff::DiffArguments>),
     /// Writes the software bill of materials of an image that exists
     #[command(after_help = sbom::EXAMPLES)]
-    Sbom(sbom::Sbom),
+    Sbom(Deferred<sbom::Sbom>),
     /// Loads an archive into docker or podman
     #[command(after_help = load::EXAMPLES)]
-    Load(load::Load),
+    Load(Deferred<load::Load>),
     /// Looks into EROFS layers and mounts them
     #[command(after_help = erofs::EXAMPLES)]
-    Erofs(erofs::Erofs),
+    Erofs(Deferred<erofs::Erofs>),
     /// Tells how a package comes to be installed
     #[command(after_help = why::WHY_EXAMPLES)]
-    Why(why::Question),
+    Why(Deferred<why::Question>),
     /// Tells why a package, or a version of it, is not installed
     #[command(after_help = why::WHY_NOT_EXAMPLES)]
-    WhyNot(why::Question),
+    WhyNot(Deferred<why::Question>),
     /// Installs the keys that a system's repositories announce
     #[command(after_help = install_keys::EXAMPLES)]
-    InstallKeys(install_keys::InstallKeys),
+    InstallKeys(Deferred<install_keys::InstallKeys>),
     /// Removes what is cached
     #[command(after_help = clean::EXAMPLES)]
-    Clean(clean::Clean),
+    Clean(Deferred<clean::Clean>),
     /// Prints a script that makes a shell complete this command
     #[command(after_help = cli_support::completion_examples("apko"))]
-    Completion(cli_support::Completion),
+    Completion(Deferred<cli_support::Completion>),
     /// Prints all of this as a page
     #[command(hide = true)]
     ReferencePage,
     /// Shows the version
-    Version(cli_support::Version),
+    Version(Deferred<cli_support::Version>),
 }
 
 const BUILD_EXAMPLES: &str = "\

@@ -71,10 +71,10 @@ fn run(cli: Cli) -> Outcome {
         Command::WhyNot(question) => why::why_not(&question, &steps),
         Command::InstallKeys(arguments) => install_keys::install_keys(&arguments, &steps),
         Command::Clean(arguments) => clean::clean(&arguments),
-        Command::Completion(arguments) => printed(cli_support::print_completion(arguments, Cli::command())),
-        Command::ReferencePage => build::print(&cli_support::reference_page(&Cli::command())),
+        Command::Completion(arguments) => printed(cli_support::print_completion(*arguments, Cli::command())),
+        Command::ReferencePage => build::print(&cli_support::reference_page(Cli::command())),
         Command::Version(arguments) => printed(cli_support::print_version(
-            arguments,
+            *arguments,
             "apko",
             env!("CARGO_PKG_VERSION"),
         )),

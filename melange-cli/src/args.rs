@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+use cli_support::Deferred;
 
 use crate::build_only::BuildOnly;
 use crate::guest::GuestArguments;
@@ -32,51 +33,51 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Builds the packages of a configuration
     #[command(after_help = BUILD_EXAMPLES)]
-    Build(Box<Build>),
+    Build(Deferred<Box<Build>>),
     /// Shows a configuration with everything replaced and resolved, as JSON
     #[command(after_help = crate::compilation::EXAMPLES)]
-    Compile(Box<Compile>),
+    Compile(Deferred<Box<Compile>>),
     /// Prints the JSON schema of build configurations
     #[command(after_help = crate::schema::EXAMPLES)]
     Schema,
     /// Brings a configuration to a new version
     #[command(after_help = crate::bump::EXAMPLES)]
-    Bump(crate::bump::Bump),
+    Bump(Deferred<crate::bump::Bump>),
     /// Fills a template from a configuration
     #[command(after_help = crate::query::EXAMPLES)]
-    Query(crate::query::Query),
+    Query(Deferred<crate::query::Query>),
     /// Shows name, version and release of a configuration's package
     #[command(after_help = "Example:\n  melange package-version hello.yaml      # hello-2.12-r0")]
-    PackageVersion(crate::query::PackageVersion),
+    PackageVersion(Deferred<crate::query::PackageVersion>),
     /// Finds what is wrong or odd in configurations
     #[command(after_help = crate::lint_config::EXAMPLES)]
-    LintConfig(crate::lint_config::LintConfig),
+    LintConfig(Deferred<crate::lint_config::LintConfig>),
     /// Runs the tests of a configuration's packages
     #[command(after_help = crate::test::EXAMPLES)]
-    Test(Box<crate::test::Test>),
+    Test(Deferred<Box<crate::test::Test>>),
     /// Enters the guest that a build left behind
     #[command(after_help = crate::enter::EXAMPLES)]
-    Enter(crate::enter::Enter),
+    Enter(Deferred<crate::enter::Enter>),
     /// Says what stands in the way of running steps
     #[command(after_help = crate::doctor::EXAMPLES)]
-    Doctor(crate::doctor::Doctor),
+    Doctor(Deferred<crate::doctor::Doctor>),
     /// Makes a key pair for signing
     #[command(after_help = "Example:\n  melange keygen local.rsa      # writes local.rsa and local.rsa.pub")]
-    Keygen(Keygen),
+    Keygen(Deferred<Keygen>),
     /// Makes an index of packages
-    Index(crate::index::IndexPackages),
+    Index(Deferred<crate::index::IndexPackages>),
     /// Signs packages
-    Sign(crate::sign::Sign),
+    Sign(Deferred<crate::sign::Sign>),
     /// Signs indexes
-    SignIndex(crate::sign::SignIndex),
+    SignIndex(Deferred<crate::sign::SignIndex>),
     /// Prints a script that makes a shell complete this command
     #[command(after_help = cli_support::completion_examples("melange"))]
-    Completion(cli_support::Completion),
+    Completion(Deferred<cli_support::Completion>),
     /// Prints all of this as a page
     #[command(hide = true)]
     ReferencePage,
     /// Shows the version
-    Version(cli_support::Version),
+    Version(Deferred<cli_support::Version>),
 }
 
 const BUILD_EXAMPLES: &str = "\

@@ -69,10 +69,10 @@ fn run(cli: Cli) -> Outcome {
         Command::Index(arguments) => index::index(&arguments, &steps),
         Command::Sign(arguments) => sign::sign(&arguments, &steps),
         Command::SignIndex(arguments) => sign::sign_index(&arguments, &steps),
-        Command::Completion(arguments) => printed(cli_support::print_completion(arguments, Cli::command())),
-        Command::ReferencePage => printed(cli_support::print(&cli_support::reference_page(&Cli::command()))),
+        Command::Completion(arguments) => printed(cli_support::print_completion(*arguments, Cli::command())),
+        Command::ReferencePage => printed(cli_support::print(&cli_support::reference_page(Cli::command()))),
         Command::Version(arguments) => printed(cli_support::print_version(
-            arguments,
+            *arguments,
             "melange",
             env!("CARGO_PKG_VERSION"),
         )),

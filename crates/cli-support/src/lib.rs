@@ -14,12 +14,14 @@
 //! ```
 
 mod completion;
+mod deferred;
 mod network;
 mod progress;
 mod reference;
 mod version;
 
 pub use completion::{Completion, completion_examples, print_completion};
+pub use deferred::Deferred;
 pub use network::{Network, NetworkError, cache_directory};
 pub use progress::{Progress, Watcher};
 pub use reference::reference_page;

@@ -5,13 +5,16 @@ use std::fmt::Write as _;
 use clap::{Arg, Command};
 
 /// The page, in Markdown: each command with its arguments, then its examples.
-pub fn reference_page(program: &Command) -> String {
+pub fn reference_page(mut program: Command) -> String {
+    // Arguments may be deferred until then.
+    program.build();
+    let program = &program;
     let name = program.get_name();
     let mut page = format!(
         "# The commands of {name}\n\nWhat `{name} COMMAND --help` says, on one page (`cargo xtask reference`).\n\n\
          These go with every command:\n\n"
     );
-    arguments(program, &mut page);
+    arguments(program, |_| true, &mut page);
     commands(program, name, &mut page);
     page
 }
@@ -25,7 +28,7 @@ fn commands(parent: &Command, path: &str, page: &mut String) {
         let _ = write!(page, "\n## {path}\n\n{}.\n", about.trim_end_matches('.'));
         let positional: String = command.get_positionals().map(place).collect();
         let _ = writeln!(page, "\n```text\n{path}{positional}\n```\n");
-        arguments(command, page);
+        arguments(command, |argument| !argument.is_global_set(), page);
         if let Some(more) = command.get_after_help() {
             let _ = writeln!(page, "\n```text\n{}\n```", more.to_string().trim_end());
         }
@@ -61,9 +64,11 @@ fn value(argument: &Arg) -> String {
     }
 }
 
-fn arguments(command: &Command, page: &mut String) {
+fn arguments(command: &Command, is_told: impl Fn(&Arg) -> bool, page: &mut String) {
     let visible = command.get_arguments().filter(|argument| {
-        !argument.is_hide_set() && !matches!(argument.get_id().as_str(), "help" | "version")
+        is_told(argument)
+            && !argument.is_hide_set()
+            && !matches!(argument.get_id().as_str(), "help" | "version")
     });
     let mut rows = String::new();
     for argument in visible {
@@ -143,7 +148,7 @@ mod tests {
         let tool = Command::new("tool")
             .subcommand(build)
             .subcommand(Command::new("hidden").hide(true));
-        let page = reference_page(&tool);
+        let page = reference_page(tool);
         let behind = page.split_once("## tool build").unwrap().1;
         assert_eq!(
             behind,

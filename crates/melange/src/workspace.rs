@@ -48,9 +48,13 @@ pub(crate) fn copy_sources(from: &Path, ignore_file: &str, to: &Path) -> Result<
             fs::create_dir_all(&directory).map_err(io_error("making", &directory))?;
         }
     }
-    let copied = in_parallel(&files, |file| {
-        let source = from.join(file);
-        copy_file(&source, &to.join(file)).map_err(io_error("copying into the workspace", &source))
+    // Threads that make files in the same directory would wait for each other.
+    let directories: Vec<_> = files.chunk_by(|a, b| a.parent() == b.parent()).collect();
+    let copied = in_parallel(&directories, |files| {
+        files.iter().try_for_each(|file| {
+            let source = from.join(file);
+            copy_file(&source, &to.join(file)).map_err(io_error("copying into the workspace", &source))
+        })
     });
     copied.map(drop)
 }

@@ -116,6 +116,21 @@ impl<'a> Cursor<'a> {
         self.current
     }
 
+    /// Moves past the current character and all `plain` bytes after it, and returns the text of them.
+    ///
+    /// The current character must be neither newline nor backslash, and NUL, CR, newline, backslash and backquote, which
+    /// [`Cursor::bump`] treats in a way of their own, must not be plain. Of the bytes of characters beyond ASCII, all
+    /// are plain or none.
+    pub(crate) fn take_run(&mut self, plain: impl Fn(u8) -> bool) -> &'a str {
+        let rest = self.source.as_bytes().get(self.next..).unwrap_or_default();
+        let length = rest.iter().take_while(|byte| plain(**byte)).count();
+        let start = self.start;
+        self.next += length;
+        let run = self.source.get(start..self.next).unwrap_or_default();
+        self.bump();
+        run
+    }
+
     fn byte(&self, ahead: usize) -> Option<u8> {
         self.source.as_bytes().get(self.next + ahead).copied()
     }

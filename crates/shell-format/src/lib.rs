@@ -52,7 +52,7 @@ pub use print::print_statement;
 /// The first fault of the script, when it cannot be parsed. [`ShellError::render`] shows it with its
 /// line, as melange does.
 pub fn strip_comments(script: &str) -> Result<String, ShellError> {
-    let mut out = String::new();
+    let mut out = String::with_capacity(script.len());
     if script.starts_with("#!")
         && let Some((first, _)) = script.split_once('\n')
     {

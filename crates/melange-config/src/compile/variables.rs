@@ -106,7 +106,7 @@ impl<'a> Compiler<'a> {
         if let Some(regex) = self.patterns.borrow().get(pattern) {
             return Ok(regex.clone());
         }
-        let regex = Regex::new(pattern).map_err(|error| {
+        let regex = Regex::new(&with_classes_of_go(pattern)).map_err(|error| {
             let problem = error.to_string();
             let problem = problem.lines().last().unwrap_or_default();
             let message = format!(
@@ -232,6 +232,31 @@ fn rust_triplet(arch: Arch, libc: &str) -> String {
     format!("{machine}-unknown-linux-{libc}{abi}")
 }
 
+/// Writes the classes of Perl out as Go means them: of ASCII alone. Those of all of Unicode take long to compile, too.
+fn with_classes_of_go(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        if c != '\\' {
+            out.push(c);
+            continue;
+        }
+        match chars.next() {
+            Some('d') => out.push_str("[0-9]"),
+            Some('D') => out.push_str("[^0-9]"),
+            Some('s') => out.push_str(r"[\t\n\f\r ]"),
+            Some('S') => out.push_str(r"[^\t\n\f\r ]"),
+            Some('w') => out.push_str("[0-9A-Za-z_]"),
+            Some('W') => out.push_str("[^0-9A-Za-z_]"),
+            escaped => {
+                out.push(c);
+                out.extend(escaped);
+            }
+        }
+    }
+    out
+}
+
 /// Fills the groups of a match into a template: `$1`, `$name`, `${name}`, `$$`.
 ///
 /// As in Go, a name is as long as it can be (`$1_2` is the group `1_2`), an unknown group is
@@ -277,7 +302,28 @@ fn expand(template: &str, groups: &Captures<'_>) -> String {
 mod tests {
     use regex::{Captures, Regex};
 
-    use super::expand;
+    use super::{expand, with_classes_of_go};
+
+    #[test]
+    fn classes_of_perl_are_of_ascii_as_in_go() {
+        let table = [
+            (r"^\d+$", "42", true),
+            (r"^\d$", "\u{663}", false),
+            (r"^\D$", "\u{663}", true),
+            (r"^[\d.]+$", "4.2", true),
+            (r"^[^\d.]+$", "4.2", false),
+            (r"^[\w-]+$", "a_b-9", true),
+            (r"^\w$", "\u{e4}", false),
+            (r"^\W\S\s$", "-- ", true),
+            (r"^\\d$", r"\d", true),
+            (r"^\.$", "x", false),
+        ];
+        for (pattern, text, matches) in table {
+            let regex = Regex::new(&with_classes_of_go(pattern)).expect(pattern);
+            assert_eq!(regex.is_match(text), matches, "{pattern} on {text}");
+        }
+        assert_eq!(with_classes_of_go("a\\"), "a\\");
+    }
 
     #[test]
     fn templates_are_filled_as_in_go() {

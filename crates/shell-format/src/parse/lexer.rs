@@ -165,6 +165,13 @@ impl Parser<'_> {
         self.cursor.bump();
     }
 
+    /// Appends the current character and those of the `plain` bytes after it to `text`, and steps over them.
+    ///
+    /// It does what [`Self::push_char`] does for each of them, where the current character is plain, too.
+    pub(super) fn push_run(&mut self, text: &mut String, plain: impl Fn(u8) -> bool) {
+        text.push_str(self.cursor.take_run(plain));
+    }
+
     /// The literal text at the cursor, as far as it goes among commands.
     fn command_literal(&mut self) -> Tok {
         let names_function = self.text == "function";
@@ -184,6 +191,10 @@ impl Parser<'_> {
                 }
                 C('[') if !text.is_empty() && !text.starts_with('[') => break Tok::Literal,
                 C('=') if equals.is_none() => equals = Some(text.len()),
+                C(c) if is_plain(c) => {
+                    self.push_run(&mut text, |byte| is_plain(char::from(byte)));
+                    continue;
+                }
                 C(_) | Continuation => {}
             }
             self.push_char(&mut text);
@@ -284,6 +295,11 @@ fn announce(c: char) -> Tok {
         '`' => Tok::Backquote,
         _ => Tok::Dollar,
     }
+}
+
+/// Whether `c` stands for nothing but itself wherever it stands in a word.
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ',' | ':' | '%' | '{' | '}' | '~' | '^')
 }
 
 /// Whether `c` may stand in a variable's name.

@@ -34,10 +34,15 @@ impl Parser<'_> {
 
     fn param_name(&mut self) -> String {
         let mut name = String::new();
-        while is_name_char(self.cursor.current()) || self.cursor.current() == Continuation {
-            self.push_char(&mut name);
+        loop {
+            match self.cursor.current() {
+                current if is_name_char(current) => {
+                    self.push_run(&mut name, |byte| is_name_char(C(char::from(byte))));
+                }
+                Continuation => self.push_char(&mut name),
+                _ => return name,
+            }
         }
-        name
     }
 
     /// The rest of `${...}` after the brace.

@@ -188,11 +188,13 @@ impl Parser<'_> {
         match self.tok {
             Tok::Word | Tok::Literal if self.at_assignment() => self.simple(statement, None),
             Tok::Word => {
-                let (pos, name) = (self.pos, self.text.clone());
+                let pos = self.pos;
                 let word = self.literal_word()?;
                 if !self.at_op("(") {
                     return self.simple(statement, Some(word));
                 }
+                // The parenthesis has left the text of the word before it.
+                let name = self.text.clone();
                 self.advance()?;
                 if !self.got_op(")")? {
                     return fail(pos, "`foo(` must be followed by `)`");

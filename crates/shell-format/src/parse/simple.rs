@@ -70,9 +70,11 @@ impl Parser<'_> {
 
     /// Reads the assignments, words and redirects of a simple command that has begun with `first`.
     pub(super) fn simple(&mut self, statement: &mut Statement, first: Option<Word>) -> Result<()> {
+        let mut words = Vec::with_capacity(4);
+        words.extend(first);
         let mut simple = Simple {
             assigns: Vec::new(),
-            words: Vec::from_iter(first),
+            words,
         };
         loop {
             match self.tok {

@@ -29,6 +29,10 @@ impl Parser<'_> {
         self.in_word |= self.mode == Mode::Command;
         let mut parts = Vec::new();
         while let Some(part) = self.part()? {
+            if parts.is_empty() {
+                // Most words have one part.
+                parts.reserve_exact(1);
+            }
             parts.push(part);
             if self.spaced {
                 break;
@@ -86,7 +90,13 @@ impl Parser<'_> {
                 C('\\') if dollar => self.push_char(&mut text),
                 Continuation => text.push_str("\\\n"),
                 End => return fail(start, "`'` has no closing quote"),
-                C(_) => {}
+                C('\\' | '\n' | '`') => {}
+                C(_) => {
+                    self.push_run(&mut text, |byte| {
+                        !matches!(byte, b'\'' | b'\\' | b'`' | b'\n' | b'\r' | 0)
+                    });
+                    continue;
+                }
             }
             self.push_char(&mut text);
         }
@@ -97,7 +107,7 @@ impl Parser<'_> {
     /// Reads from the quote at the cursor to after the one that closes it.
     pub(super) fn double_quoted(&mut self, start: Pos, dollar: bool) -> Result<PartKind> {
         self.cursor.bump();
-        let mut parts = Vec::new();
+        let mut parts = Vec::with_capacity(1);
         loop {
             self.skip_continuations();
             let start_of_part = self.cursor.pos();
@@ -131,7 +141,13 @@ impl Parser<'_> {
             match self.cursor.current() {
                 C('"' | '`' | '$') | Continuation | End => return text,
                 C('\\') => self.push_char(&mut text),
-                C(_) => {}
+                C('\n') => {}
+                C(_) => {
+                    self.push_run(&mut text, |byte| {
+                        !matches!(byte, b'"' | b'`' | b'$' | b'\\' | b'\n' | b'\r' | 0)
+                    });
+                    continue;
+                }
             }
             self.push_char(&mut text);
         }
