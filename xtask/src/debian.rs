@@ -9,7 +9,7 @@ use apk_types::Arch;
 use melange::{
     BuildRequest, DiskTree, GuestTree, Linters, OUTPUT, PackagePlan, Plan, SigningKey, Source, build_plan,
 };
-use melange_analyze::{Declared, Options, Package, PackageTree as _};
+use melange_analyze::{Declared, Options, Package};
 use melange_pipeline::runner as pipeline;
 
 use crate::Outcome;
@@ -17,6 +17,9 @@ use crate::tools::{At as _, printed, run};
 
 /// The time of all packages.
 const EPOCH: i64 = 1_700_000_000;
+
+/// Has apt look at what Debian offers, not at what is installed on this machine.
+const AS_OFFERED: &str = "-oDir::State::status=/dev/null";
 
 /// A repository in the making.
 pub(crate) struct Debian {
@@ -43,7 +46,7 @@ impl Debian {
         for some in missing.chunks(40) {
             printed(
                 Command::new("apt-get")
-                    .args(["download", "-q"])
+                    .args([AS_OFFERED, "download", "-q"])
                     .args(some)
                     .current_dir(&debs),
             )?;
@@ -55,6 +58,16 @@ impl Debian {
             fs::remove_file(&file).at(&file)?;
         }
         Ok(())
+    }
+
+    /// Makes something unless it was made before.
+    pub(crate) fn once(&self, name: &str, make: impl FnOnce() -> Outcome) -> Outcome {
+        let stamp = self.directory.join("packed").join(name);
+        if stamp.exists() {
+            return Ok(());
+        }
+        make()?;
+        fs::write(&stamp, "").at(&stamp)
     }
 
     /// Packs one package. What it depends on is what Debian says; what it provides, its libraries.
@@ -122,7 +135,6 @@ impl Debian {
 /// The libraries and pkg-config modules of a package, in Debian's directories too, where others would not look.
 fn libraries(workspace: &Path, name: &str, version: &str) -> Outcome<Vec<String>> {
     let tree = DiskTree::read(workspace, name)?;
-    debug_assert!(!tree.entries().is_empty(), "Debian's packages have files");
     let packages = [(name, &tree as &dyn melange_analyze::PackageTree)];
     let found = melange_analyze::analyze(&Package {
         name,
@@ -141,6 +153,7 @@ fn libraries(workspace: &Path, name: &str, version: &str) -> Outcome<Vec<String>
 fn closure(names: &[&str]) -> Outcome<BTreeSet<String>> {
     let mut depends = Command::new("apt-cache");
     depends.args([
+        AS_OFFERED,
         "depends",
         "--recurse",
         "--no-recommends",
@@ -158,7 +171,7 @@ fn closure(names: &[&str]) -> Outcome<BTreeSet<String>> {
     let all = all.into_iter().filter(|name| !name.contains(':'));
     let shown = printed(
         Command::new("apt-cache")
-            .args(["show", "--no-all-versions"])
+            .args([AS_OFFERED, "show", "--no-all-versions"])
             .args(all),
     )?;
     Ok(shown
@@ -223,11 +236,19 @@ pub(crate) fn source(package: &str, directory: &Path) -> Outcome<PathBuf> {
         apt(&["update"])?;
         fs::write(lists.join("updated"), "")?;
     }
-    apt(&["source", "--download-only", package])?;
-    original()?.ok_or_else(|| format!("apt-get source {package} left no original archive").into())
+    let fetched = apt(&["source", "--download-only", package]);
+    // Of what belongs to a source package, one file counts here.
+    match original()? {
+        Some(path) => Ok(path),
+        None => Err(match fetched {
+            Ok(_) => format!("apt-get source {package} left no original archive").into(),
+            Err(error) => error,
+        }),
+    }
 }
 
-/// Options that have apt look for sources, too, where this machine looks for packages.
+/// Options that have apt look for sources where this machine looks for packages, but for security updates: their
+/// original archive is that of the release.
 fn source_lists(directory: &Path) -> Outcome<Vec<String>> {
     let parts = directory.join("parts");
     for made in [&parts, &directory.join("lists/partial")] {
@@ -235,10 +256,11 @@ fn source_lists(directory: &Path) -> Outcome<Vec<String>> {
     }
     let debian = Path::new("/etc/apt/sources.list.d/debian.sources");
     let text = fs::read_to_string(debian).at(debian)?;
-    fs::write(
-        parts.join("debian.sources"),
-        text.replace("Types: deb\n", "Types: deb-src\n"),
-    )?;
+    let stanzas = text.split("\n\n").filter(|stanza| !stanza.contains("-security"));
+    let stanzas: Vec<String> = stanzas
+        .map(|stanza| stanza.replace("Types: deb\n", "Types: deb-src\n"))
+        .collect();
+    fs::write(parts.join("debian.sources"), stanzas.join("\n\n") + "\n")?;
     Ok(vec![
         "-oDir::Etc::sourcelist=/dev/null".to_owned(),
         format!("-oDir::Etc::sourceparts={}", parts.display()),

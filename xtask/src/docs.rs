@@ -65,7 +65,8 @@ pub(crate) fn check(world: &World) -> Outcome<Verdict> {
         for (number, block) in blocks(&text, "yaml").enumerate() {
             let path = directory.join(format!("block-{number}.yaml"));
             fs::write(&path, block).at(&path)?;
-            let (program, arguments): (_, &[&str]) = match name.starts_with("docs/melange/") {
+            let is_build = name.starts_with("docs/melange/") || block.lines().any(|line| line == "package:");
+            let (program, arguments): (_, &[&str]) = match is_build {
                 true => (world.melange_binary(), &["compile", "--arch", "x86_64"]),
                 false => (world.apko_binary(), &["show-config"]),
             };
@@ -98,7 +99,7 @@ pub(crate) fn check(world: &World) -> Outcome<Verdict> {
 }
 
 /// The pages of the book, as its summary lists them.
-fn pages() -> Outcome<Vec<PathBuf>> {
+pub(crate) fn pages() -> Outcome<Vec<PathBuf>> {
     let summary = root().join("docs/SUMMARY.md");
     let text = fs::read_to_string(&summary).at(&summary)?;
     let names = text

@@ -13,6 +13,7 @@ mod package;
 mod quickstart;
 mod realworld;
 mod reference;
+mod repeat;
 mod repository;
 mod run_image;
 mod services;
@@ -28,6 +29,7 @@ usage: cargo xtask COMMAND
   quickstart [DIR]   key, local repository, package, image, container: the whole way (DIR: ./quickstart)
   test [NAME]        every test: unit, documentation, end to end; or those whose name contains NAME
   realworld [NAME]   software that people use: built, tested, installed into images and run; or what contains NAME
+  nodebb [ARCHIVE]   the forum of examples/nodebb in a container, from the archive of its release (fetched if not given)
   bench [APKO]       the benches as ratios to gzip -d and sha256sum, and show-packages against another apko
   lint               formatting, clippy and documentation without warnings, dependencies
   reference          writes the reference pages of docs/ anew from the code
@@ -51,6 +53,8 @@ fn main() -> ExitCode {
         ["test", name] if !name.starts_with('-') => tests::command(name),
         ["realworld"] => realworld::command(""),
         ["realworld", name] if !name.starts_with('-') => realworld::command(name),
+        ["nodebb"] => realworld::nodebb(None),
+        ["nodebb", archive] if !archive.starts_with('-') => realworld::nodebb(Some(Path::new(archive))),
         ["bench"] => bench::command(None),
         ["bench", peer] if !peer.starts_with('-') => bench::command(Some(Path::new(peer))),
         ["analysis"] => analysis::command(None),

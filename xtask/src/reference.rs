@@ -10,7 +10,7 @@ use serde_json::Value;
 use spanned_yaml::Node;
 
 use crate::tools::{At as _, Binaries, printed};
-use crate::{Outcome, root};
+use crate::{Outcome, docs, root};
 
 /// The pages, with what they are now.
 fn pages() -> Outcome<[(&'static str, String); 5]> {
@@ -31,13 +31,43 @@ fn pages() -> Outcome<[(&'static str, String); 5]> {
     ])
 }
 
-/// Writes the pages.
+/// Writes the pages, and the files that other pages show.
 pub(crate) fn command() -> Outcome {
     for (name, page) in pages()? {
         let path = root().join(name);
         fs::write(&path, page).at(&path)?;
     }
+    for path in docs::pages()? {
+        let page = fs::read_to_string(&path).at(&path)?;
+        let shown = with_files(&page)?;
+        if shown != page {
+            fs::write(&path, shown).at(&path)?;
+        }
+    }
     Ok(())
+}
+
+/// A page with the files that it shows as they are now: each in a block below a comment with its path.
+fn with_files(page: &str) -> Outcome<String> {
+    let mut shown = String::new();
+    let mut rest = page;
+    while let Some((before, behind)) = rest.split_once("\n<!-- ") {
+        let told = behind.split_once(" -->\n```").and_then(|(file, block)| {
+            let (language, block) = block.split_once('\n')?;
+            let end = if block.starts_with("```\n") {
+                0
+            } else {
+                block.find("\n```\n")? + 1
+            };
+            Some((file, language, &block[end..]))
+        });
+        let (file, language, after) = told.ok_or("a comment has no block of a file below it")?;
+        let path = root().join(file);
+        let content = fs::read_to_string(&path).at(&path)?;
+        let _ = write!(shown, "{before}\n<!-- {file} -->\n```{language}\n{content}");
+        rest = after;
+    }
+    Ok(shown + rest)
 }
 
 /// Tests that the pages are those that the code gives.
@@ -46,6 +76,13 @@ pub(crate) fn check() -> Outcome {
         let path = root().join(name);
         if fs::read_to_string(&path).at(&path)? != page {
             return Err(format!("{name} is not current: run `cargo xtask reference`").into());
+        }
+    }
+    for path in docs::pages()? {
+        let page = fs::read_to_string(&path).at(&path)?;
+        if with_files(&page)? != page {
+            let path = path.display();
+            return Err(format!("{path} shows files as they were: run `cargo xtask reference`").into());
         }
     }
     Ok(())

@@ -162,23 +162,10 @@ pub(crate) fn ports_in_runc(
     ports: &[u16],
     change: impl FnOnce(&mut Value),
 ) -> Outcome<Vec<String>> {
-    fs::create_dir(directory).at(directory)?;
-    let bundle = directory.join("bundle");
-    let named = named_layout(layout, directory)?;
-    let image = format!("{}:latest", named.display());
-    printed(
-        Command::new("umoci")
-            .args(["unpack", "--image", &image])
-            .arg(&bundle),
-    )?;
-    let path = bundle.join("config.json");
-    let mut config = read_json(&path)?;
-    config["process"]["terminal"] = json!(false);
-    change(&mut config);
-    if let Some(namespaces) = config["linux"]["namespaces"].as_array_mut() {
-        namespaces.retain(|namespace| namespace["type"] != "network");
-    }
-    fs::write(&path, config.to_string()).at(&path)?;
+    let bundle = bundle(layout, directory, |config| {
+        change(config);
+        share_network(config);
+    })?;
     let name = format!(
         "xtask-{}",
         ports.iter().map(u16::to_string).collect::<Vec<_>>().join("-")
@@ -195,6 +182,20 @@ pub(crate) fn ports_in_runc(
 /// Unpacks an image into `directory` and runs a command in it with runc, without a network. Returns what it printed to
 /// standard output. Needs root.
 pub(crate) fn command_in_runc(layout: &Path, directory: &Path, command: &[&str]) -> Outcome<String> {
+    let bundle = bundle(layout, directory, |config| {
+        config["process"]["args"] = json!(command)
+    })?;
+    let name = format!("xtask-{}", std::process::id());
+    printed(
+        Command::new("runc")
+            .args(["run", "--bundle"])
+            .arg(&bundle)
+            .arg(&name),
+    )
+}
+
+/// Unpacks an image into a new directory as runc wants it, without a terminal and with a change to its configuration.
+pub(crate) fn bundle(layout: &Path, directory: &Path, change: impl FnOnce(&mut Value)) -> Outcome<PathBuf> {
     fs::create_dir(directory).at(directory)?;
     let bundle = directory.join("bundle");
     let named = named_layout(layout, directory)?;
@@ -204,15 +205,16 @@ pub(crate) fn command_in_runc(layout: &Path, directory: &Path, command: &[&str])
     let path = bundle.join("config.json");
     let mut config = read_json(&path)?;
     config["process"]["terminal"] = json!(false);
-    config["process"]["args"] = json!(command);
+    change(&mut config);
     fs::write(&path, config.to_string()).at(&path)?;
-    let name = format!("xtask-{}", std::process::id());
-    printed(
-        Command::new("runc")
-            .args(["run", "--bundle"])
-            .arg(&bundle)
-            .arg(&name),
-    )
+    Ok(bundle)
+}
+
+/// Has a container use the machine's network.
+pub(crate) fn share_network(config: &mut Value) {
+    if let Some(namespaces) = config["linux"]["namespaces"].as_array_mut() {
+        namespaces.retain(|namespace| namespace["type"] != "network");
+    }
 }
 
 /// A copy of a layout whose image has the name `latest`: umoci finds images by name, and apko writes none.

@@ -9,7 +9,7 @@ use crate::quickstart::{
     ARCHIVE, IMAGE_CONFIGURATION, KEY, LAYOUT, PACKAGE_CONFIGURATION, REPOSITORY, TAG, public,
 };
 use crate::tools::{At as _, BUBBLEWRAP, Binaries, exists, is_root, printed, require, run};
-use crate::{Outcome, apk_client, busybox, docs, images, root, run_image, services};
+use crate::{Outcome, apk_client, busybox, docs, images, realworld, repeat, root, run_image, services};
 
 /// What a check came to.
 pub(crate) enum Verdict {
@@ -20,7 +20,7 @@ pub(crate) enum Verdict {
 
 type Check = fn(&World) -> Outcome<Verdict>;
 
-const CHECKS: [(&str, Check); 16] = [
+const CHECKS: [(&str, Check); 18] = [
     (
         "the image is the same in another directory, time zone and umask",
         same_image_twice,
@@ -57,6 +57,14 @@ const CHECKS: [(&str, Check); 16] = [
     ("validators from PyPI take the SBOMs", images::sboms),
     ("a static busybox has a link for each applet", busybox::links),
     ("two services under s6 answer in one container", services::answer),
+    (
+        "what is built twice is the same, or what differs is told",
+        repeat::check,
+    ),
+    (
+        "a program and a module build twice the same and run",
+        realworld::some,
+    ),
     ("the commands of the documentation work", docs::check),
 ];
 
@@ -169,17 +177,18 @@ impl World {
         apko
     }
 
-    fn melange(&self, out: &Path) -> Command {
+    /// `melange build` of the quickstart's package.
+    pub(crate) fn melange(&self, out: &Path) -> Command {
+        self.melange_of(Path::new(PACKAGE_CONFIGURATION), out)
+    }
+
+    /// `melange build` of a configuration.
+    pub(crate) fn melange_of(&self, configuration: &Path, out: &Path) -> Command {
         let mut melange = Command::new(&self.binaries.melange);
         melange
-            .args([
-                "build",
-                PACKAGE_CONFIGURATION,
-                "--arch",
-                "host",
-                "--quiet",
-                "--out-dir",
-            ])
+            .arg("build")
+            .arg(configuration)
+            .args(["--arch", "host", "--quiet", "--out-dir"])
             .arg(out);
         melange
             .arg("--signing-key")
