@@ -83,7 +83,6 @@ pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
     };
     let mut text = String::new();
     let (mut reports, mut failures) = (Vec::new(), Vec::new());
-    let start = Instant::now();
     for result in run_all(&shared, &tasks) {
         match result {
             Ok(report) => {
@@ -99,7 +98,7 @@ pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
         return Err(Failure::interrupted());
     }
     if arguments.check && failures.is_empty() {
-        return check_again(&shared, tasks, &reports, start);
+        return check_again(&shared, tasks, &reports);
     }
     let last = failures.pop();
     failures
@@ -109,7 +108,8 @@ pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
 }
 
 /// Builds all tasks a second time under other conditions, and fails where that gives other packages.
-fn check_again(shared: &Shared<'_>, tasks: Vec<Task>, reports: &[BuildReport], began: Instant) -> Outcome {
+fn check_again(shared: &Shared<'_>, tasks: Vec<Task>, reports: &[BuildReport]) -> Outcome {
+    let first_ended = Instant::now();
     let directory = check::directory()?;
     let again = |task: Task| Task {
         request: check::request(&task.request, directory.path()),
@@ -121,7 +121,7 @@ fn check_again(shared: &Shared<'_>, tasks: Vec<Task>, reports: &[BuildReport], b
         ..*shared
     };
     let start = Instant::now();
-    let conditions = check::Conditions::change(began);
+    let conditions = check::Conditions::change(first_ended);
     let results = run_all(&shared, &tasks);
     let described = conditions.described.clone();
     drop(conditions);

@@ -29,9 +29,9 @@ pub(crate) struct Conditions {
 }
 
 impl Conditions {
-    /// Changes the conditions of this process and of what it starts, once the first build's time has passed.
-    pub(crate) fn change(first_began: Instant) -> Self {
-        thread::sleep(APART.saturating_sub(first_began.elapsed()));
+    /// Changes the conditions of this process and of what it starts, once enough time has passed since the first build.
+    pub(crate) fn change(first_ended: Instant) -> Self {
+        thread::sleep(APART.saturating_sub(first_ended.elapsed()));
         let other = |mask: Mode| match mask.bits() {
             0o077 => Mode::from_bits_retain(0o022),
             _ => Mode::from_bits_retain(0o077),

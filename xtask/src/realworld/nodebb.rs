@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -74,17 +74,17 @@ pub(crate) fn command(archive: Option<&Path>) -> Outcome {
         }
     })?;
     let start = Instant::now();
-    let container = Container::start(&bundle)?;
+    let mut container = Container::start(&bundle)?;
     let mut visitor = Visitor::new(port);
-    visitor.wait(&container)?;
+    visitor.wait(&mut container)?;
     said("the forum answers over HTTP, set up for the first time", start);
     let topic = visitor.write_topic()?;
     kept(&mut visitor, &topic)?;
     container.stop()?;
     let start = Instant::now();
-    let container = Container::start(&bundle)?;
+    let mut container = Container::start(&bundle)?;
     let mut visitor = Visitor::new(port);
-    visitor.wait(&container)?;
+    visitor.wait(&mut container)?;
     kept(&mut visitor, &topic)?;
     said(
         "it answers again after a restart; what was written is in redis",
@@ -142,7 +142,11 @@ fn kept(visitor: &mut Visitor, topic: &str) -> Outcome {
 }
 
 /// A container that is killed when it is no longer needed.
-struct Container(Child);
+struct Container {
+    runc: Child,
+    /// The file with what its services say.
+    log: PathBuf,
+}
 
 impl Container {
     fn start(bundle: &Path) -> Outcome<Self> {
@@ -157,15 +161,15 @@ impl Container {
         let mut runc = Command::new("runc");
         runc.args(["run", "--bundle"]).arg(bundle).arg(CONTAINER);
         runc.stdout(file.try_clone()?).stderr(file);
-        let child = runc.spawn().map_err(|error| format!("runc: {error}"))?;
-        Ok(Self(child))
+        let runc = runc.spawn().map_err(|error| format!("runc: {error}"))?;
+        Ok(Self { runc, log })
     }
 
     /// Has the supervisor end its services and itself.
     fn stop(mut self) -> Outcome {
         run(Command::new("runc").args(["kill", CONTAINER, "TERM"]))?;
         let start = Instant::now();
-        while self.0.try_wait()?.is_none() {
+        while self.runc.try_wait()?.is_none() {
             if start.elapsed() > ENDING {
                 return Err("the container does not end when it is asked to".into());
             }
@@ -178,7 +182,7 @@ impl Container {
 impl Drop for Container {
     fn drop(&mut self) {
         let _ = printed(Command::new("runc").args(["delete", "--force", CONTAINER]));
-        let _ = self.0.wait();
+        let _ = self.runc.wait();
     }
 }
 
@@ -199,19 +203,19 @@ impl Visitor {
     }
 
     /// Asks until there is an answer.
-    fn wait(&mut self, container: &Container) -> Outcome {
+    fn wait(&mut self, container: &mut Container) -> Outcome {
         let start = Instant::now();
         loop {
             let error = match self.ask("GET", "/api/config", "", "") {
                 Ok(_) => return Ok(()),
                 Err(error) => error,
             };
+            let log = container.log.display();
+            if let Some(status) = container.runc.try_wait()? {
+                return Err(format!("the container ended with {status}; what it said is in {log}").into());
+            }
             if start.elapsed() > PATIENCE {
-                return Err(format!(
-                    "the forum of container {} does not answer: {error}",
-                    container.0.id()
-                )
-                .into());
+                return Err(format!("the forum does not answer: {error}; what it said is in {log}").into());
             }
             sleep(Duration::from_millis(250));
         }
