@@ -1,6 +1,7 @@
 //! Single files behind HTTP(S), for whoever keeps other things there than packages.
 
 use std::fs::File;
+use std::io::Seek as _;
 use std::time::Duration;
 
 use ureq::http::header;

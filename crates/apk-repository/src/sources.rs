@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, Read, Seek as _};
+use std::io::{self, Read, Seek as _, Write as _};
 use std::path::Path;
 
 use content_cache::{CacheError, Key, Kind, Partial};
@@ -252,5 +252,20 @@ impl SourceSink for File {
         let mut file = self.try_clone()?;
         file.rewind()?;
         Ok(file)
+    }
+}
+
+impl Sink for File {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn restart(&mut self) -> io::Result<()> {
+        self.set_len(0)?;
+        self.rewind()
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
     }
 }

@@ -1,7 +1,6 @@
 //! Requests: with redirects, retries, resumption and limits.
 
-use std::fs::File;
-use std::io::{self, Read, Seek as _, Write as _};
+use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
 use ureq::http::{HeaderMap, StatusCode, header};
@@ -72,21 +71,6 @@ impl Sink for Vec<u8> {
         self.try_reserve(bytes.len())?;
         self.extend_from_slice(bytes);
         Ok(())
-    }
-}
-
-impl Sink for File {
-    fn length(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
-    }
-
-    fn restart(&mut self) -> io::Result<()> {
-        self.set_len(0)?;
-        self.rewind()
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.write_all(bytes)
     }
 }
 
