@@ -73,6 +73,9 @@ impl Subject<'_> {
                 let _ = writeln!(text, "   │ {line}");
             }
         }
+        if matches!(error.failure, StepFailure::Source(_)) {
+            return text;
+        }
         if matches!(error.failure, StepFailure::NoShell { .. }) {
             let _ = writeln!(text, "  {}", self.shell_advice());
             return text;

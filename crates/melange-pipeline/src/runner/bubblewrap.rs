@@ -223,7 +223,9 @@ impl Session for BubblewrapSession {
 
     fn attach(&mut self, command: &Command) -> Result<ExitStatus, RunnerError> {
         let (mut bwrap, input) = self.prepare(command, true);
-        super::process::attach(&mut bwrap, &input).map_err(failed)
+        super::process::attach(&mut bwrap, &input, &command.cancel)
+            .map_err(failed)?
+            .status()
     }
 
     fn copy_in(&mut self, from: &HostPath, to: &GuestPath) -> Result<(), RunnerError> {

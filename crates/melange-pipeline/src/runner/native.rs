@@ -182,7 +182,9 @@ impl Session for NativeSession {
 
     fn attach(&mut self, command: &Command) -> Result<ExitStatus, RunnerError> {
         let (mut process, input) = self.prepare(command, true);
-        super::process::attach(&mut process, &input).map_err(failed)
+        super::process::attach(&mut process, &input, &command.cancel)
+            .map_err(failed)?
+            .status()
     }
 
     fn copy_in(&mut self, from: &HostPath, to: &GuestPath) -> Result<(), RunnerError> {

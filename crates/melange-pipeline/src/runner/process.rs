@@ -102,14 +102,25 @@ pub(super) fn run(
     Ok(Ended::Itself(status.into()))
 }
 
-/// Runs `command` on this program's terminal, but for its standard input where there is some to give.
-pub(super) fn attach(command: &mut Command, input: &[u8]) -> io::Result<ExitStatus> {
+/// Runs `command` on this program's terminal, but for its standard input where there is some to give. It keeps this
+/// program's process group, which the terminal belongs to, so that a cancel kills the process itself alone.
+pub(super) fn attach(command: &mut Command, input: &[u8], cancel: &Cancel) -> io::Result<Ended> {
     if !input.is_empty() {
         command.stdin(Stdio::piped());
     }
     let mut child = command.spawn()?;
     give(&mut child, input);
-    child.wait().map(ExitStatus::from)
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Ended::Itself(status.into()));
+        }
+        if cancel.is_cancelled() {
+            child.kill()?;
+            child.wait()?;
+            return Ok(Ended::Cancelled);
+        }
+        thread::sleep(POLL);
+    }
 }
 
 /// Writes a child's standard input and closes it. A child that ends without reading it tells why by itself.
@@ -222,6 +233,18 @@ mod tests {
         .unwrap();
         assert!(matches!(ended, Ended::TimedOut));
         assert!(start.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn a_cancel_ends_what_a_person_works_in() {
+        let cancel = Cancel::default();
+        cancel.cancel();
+        let start = Instant::now();
+        let ended = attach(&mut shell("exec sleep 60"), b"", &cancel).unwrap();
+        assert!(matches!(ended, Ended::Cancelled));
+        assert!(start.elapsed() < Duration::from_secs(20));
+        let ended = attach(&mut shell("exit 3"), b"", &Cancel::default()).unwrap();
+        assert!(matches!(ended, Ended::Itself(ExitStatus::Code(3))));
     }
 
     #[test]

@@ -237,6 +237,7 @@ pub fn run_steps(
     let environment = BTreeMap::from([("PATH".to_owned(), DEFAULT_PATH.to_owned())]);
     let mut run = Run {
         of: steps.len(),
+        last_shell: String::new(),
         session,
         options,
         events,
@@ -249,6 +250,8 @@ pub fn run_steps(
 
 struct Run<'a> {
     of: usize,
+    /// The number of the step that a shell was opened after last, empty for none.
+    last_shell: String,
     session: &'a mut dyn Session,
     options: &'a StepOptions,
     events: &'a mut dyn StepEvents,
@@ -290,7 +293,8 @@ impl Run<'_> {
             }
             _ => {}
         }
-        if self.options.shell_after.as_deref() == Some(number) {
+        let had_shell = self.last_shell.starts_with(number);
+        if self.options.shell_after.as_deref() == Some(number) && !had_shell {
             self.shell(step, number, &environment, None).map_err(fail)?;
         }
         Ok(true)
@@ -417,6 +421,8 @@ impl Run<'_> {
         });
         let script = format!("cd {}; exec /bin/sh", quote(workdir.as_str()));
         let mut command = Command::new(["/bin/sh", "-c", &script]);
+        command.cancel = self.options.cancel.clone();
+        number.clone_into(&mut self.last_shell);
         command.environment.clone_from(environment);
         command.environment.extend(self.options.shell_environment.clone());
         match self.session.attach(&command) {
@@ -597,6 +603,67 @@ mod tests {
             assert_eq!(result.is_ok(), answer == "yes");
             assert_eq!(notes.0.len(), commands);
             assert!(events[2].starts_with("Shell"), "{events:?}");
+        }
+    }
+
+    #[test]
+    fn the_step_to_stop_after_opens_one_shell_whether_it_fails_or_not() {
+        for script in ["fine", "break"] {
+            let mut notes = Notes::default();
+            let options = StepOptions {
+                interactive: true,
+                shell_after: Some("1".to_owned()),
+                shell_environment: BTreeMap::from([("ANSWER".to_owned(), "yes".to_owned())]),
+                ..StepOptions::default()
+            };
+            let mut ignore = |_: StepEvent<'_>| {};
+            run_steps(&mut notes, &[step(script), step("fine")], &options, &mut ignore).unwrap();
+            assert_eq!(notes.0.len(), 3, "{script}");
+        }
+    }
+
+    /// Sources that are got outside of the guest, but for those of one pipeline, which are left half done.
+    struct Elsewhere;
+
+    impl Sources for Elsewhere {
+        fn takes(&self, step: &SourceStep, _: &GuestPath) -> bool {
+            step.pipeline != "other"
+        }
+
+        fn get(
+            &self,
+            step: &SourceStep,
+            _: &GuestPath,
+            _: (Option<Instant>, &Cancel),
+            _: &mut dyn OutputSink,
+        ) -> Result<bool, SourceError> {
+            match step.pipeline.as_str() {
+                "broken" => Err(SourceError::Failed("a wrong checksum".into())),
+                pipeline => Ok(pipeline == "whole"),
+            }
+        }
+    }
+
+    #[test]
+    fn sources_that_are_got_outside_need_no_command_of_the_guest() {
+        let options = StepOptions {
+            sources: Some(Arc::new(Elsewhere)),
+            ..StepOptions::default()
+        };
+        for (pipeline, commands) in [("whole", 0), ("half", 1), ("other", 1), ("broken", 0)] {
+            let source = SourceStep {
+                pipeline: pipeline.to_owned(),
+                inputs: BTreeMap::new(),
+            };
+            let step = Step {
+                source: Some(source),
+                steps: vec![step("fetch it")],
+                ..step("")
+            };
+            let mut notes = Notes::default();
+            let result = run_steps(&mut notes, &[step], &options, &mut |_: StepEvent<'_>| {});
+            assert_eq!(notes.0.len(), commands, "{pipeline}");
+            assert_eq!(result.is_err(), pipeline == "broken");
         }
     }
 
