@@ -63,6 +63,8 @@ pub(crate) fn command(archive: Option<&Path>) -> Outcome {
     let bundle = run_image::bundle(&layout, &work.join("container"), |config| {
         run_image::share_network(config);
         config["root"]["readonly"] = json!(false);
+        // More open files than umoci allows, as container engines have it: NodeBB reads all its languages at once.
+        config["process"]["rlimits"] = json!([{"type": "RLIMIT_NOFILE", "hard": 16384, "soft": 16384}]);
         if let Some(variables) = config["process"]["env"].as_array_mut() {
             variables.retain(|variable| {
                 !variable
