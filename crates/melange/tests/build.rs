@@ -132,6 +132,7 @@ impl Lab {
             Ok(GuestTree {
                 record: "package:\n  name: x\n".to_owned(),
                 packages: vec!["base=1-r0".to_owned()],
+                left_out: Vec::new(),
                 shared: None,
             })
         };
