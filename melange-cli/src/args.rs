@@ -57,6 +57,9 @@ pub(crate) enum Command {
     /// Enters the guest that a build left behind
     #[command(after_help = crate::enter::EXAMPLES)]
     Enter(crate::enter::Enter),
+    /// Packages, tests and images as one graph: builds what a change affects, and nothing else
+    #[command(alias = "ws", after_help = crate::workspace::EXAMPLES)]
+    Workspace(crate::workspace::WorkspaceCommand),
     /// Says what stands in the way of running steps
     #[command(after_help = crate::doctor::EXAMPLES)]
     Doctor(crate::doctor::Doctor),
