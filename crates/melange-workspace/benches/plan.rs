@@ -34,10 +34,17 @@ fn main() {
         synthetic(directory.path(), count);
         measure(&count.to_string(), directory.path());
     }
-    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/conformance/compile/corpus.tar.zst");
+    let archive =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/conformance/compile/corpus.tar.zst");
     if archive.exists() {
         let directory = tempfile::tempdir().unwrap();
-        let status = Command::new("tar").arg("--zstd").arg("-xf").arg(&archive).arg("-C").arg(directory.path()).status();
+        let status = Command::new("tar")
+            .arg("--zstd")
+            .arg("-xf")
+            .arg(&archive)
+            .arg("-C")
+            .arg(directory.path())
+            .status();
         assert!(status.unwrap().success());
         surround(directory.path());
         measure("conformance set", directory.path());
@@ -48,11 +55,22 @@ fn main() {
 fn measure(name: &str, directory: &Path) {
     let _ = fs::remove_dir_all(directory.join(melange_workspace::STATE));
     let run = || {
-        let output = Command::new(std::env::current_exe().unwrap()).arg(PLAN).arg(directory).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let output = Command::new(std::env::current_exe().unwrap())
+            .arg(PLAN)
+            .arg(directory)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let text = String::from_utf8(output.stdout).unwrap();
         eprint!("{}", String::from_utf8_lossy(&output.stderr));
-        let numbers: Vec<f64> = text.split_whitespace().map(|word| word.parse().unwrap()).collect();
+        let numbers: Vec<f64> = text
+            .split_whitespace()
+            .map(|word| word.parse().unwrap())
+            .collect();
         (numbers[0], numbers[1])
     };
     // Files that were just written are not trusted yet.
@@ -97,8 +115,15 @@ fn plan_in(directory: &Path) {
 /// Makes a workspace in which each package needs some that come before it.
 fn synthetic(directory: &Path, count: usize) {
     for n in 0..count {
-        let needs = [n / 2, n / 3, n.saturating_sub(7)].iter().filter(|other| **other < n).map(|other| format!("lib-{other}-dev")).collect::<BTreeSet<_>>();
-        let needs = needs.into_iter().map(|name| format!(", {name}")).collect::<String>();
+        let needs = [n / 2, n / 3, n.saturating_sub(7)]
+            .iter()
+            .filter(|other| **other < n)
+            .map(|other| format!("lib-{other}-dev"))
+            .collect::<BTreeSet<_>>();
+        let needs = needs
+            .into_iter()
+            .map(|name| format!(", {name}"))
+            .collect::<String>();
         let text = format!(
             "package:\n  name: lib-{n}\n  version: 1.{n}\n  epoch: 0\n  description: number {n}\n  copyright:\n    - license: MIT\n\
              environment:\n  contents:\n    packages: [build-base, busybox{needs}]\npipeline:\n  - uses: autoconf/configure\n  - uses: autoconf/make\n  \
@@ -113,7 +138,8 @@ fn synthetic(directory: &Path, count: usize) {
 /// Makes an index of all that the configurations of a directory ask for and that none of them is, one of what all of them
 /// are, for circles, and a `workspace.yaml` that names both.
 fn surround(directory: &Path) {
-    let settings = "architectures: [x86_64]\nkeyring: [outside/key.rsa.pub]\nrepositories: [outside]\nseed: [seed]\n";
+    let settings =
+        "architectures: [x86_64]\nkeyring: [outside/key.rsa.pub]\nrepositories: [outside]\nseed: [seed]\n";
     fs::write(directory.join("workspace.yaml"), settings).unwrap();
     let workspace = Workspace::open(directory).unwrap();
     let mut own = BTreeSet::new();
@@ -121,15 +147,29 @@ fn surround(directory: &Path) {
     let mut seed = Vec::new();
     for definition in &workspace.definitions {
         asked.extend(definition.environment.packages.iter().cloned());
-        asked.extend(definition.tests.iter().flat_map(|test| test.environment.packages.iter().cloned()));
+        asked.extend(
+            definition
+                .tests
+                .iter()
+                .flat_map(|test| test.environment.packages.iter().cloned()),
+        );
         for package in &definition.packages {
             own.insert(package.name.clone());
-            own.extend(package.provides.iter().map(|entry| Dependency::lenient(entry).name().to_owned()));
+            own.extend(
+                package
+                    .provides
+                    .iter()
+                    .map(|entry| Dependency::lenient(entry).name().to_owned()),
+            );
             asked.extend(package.depends.iter().cloned());
             seed.push(PackageRecord {
                 name: package.name.clone(),
                 version: definition.version.clone(),
-                provides: package.provides.iter().map(|entry| Dependency::lenient(entry)).collect(),
+                provides: package
+                    .provides
+                    .iter()
+                    .map(|entry| Dependency::lenient(entry))
+                    .collect(),
                 ..record()
             });
         }
@@ -140,8 +180,15 @@ fn surround(directory: &Path) {
         if entry.is_conflict() || own.contains(entry.name()) {
             continue;
         }
-        let version = entry.constraint().map_or("1.0", |(_, version)| version).to_owned();
-        let version = if version.contains("-r") { version } else { format!("{version}-r0") };
+        let version = entry
+            .constraint()
+            .map_or("1.0", |(_, version)| version)
+            .to_owned();
+        let version = if version.contains("-r") {
+            version
+        } else {
+            format!("{version}-r0")
+        };
         let number = outside.len();
         let made = match entry.name().contains(':') {
             false => PackageRecord {
@@ -179,5 +226,9 @@ fn write_index(directory: &Path, packages: Vec<PackageRecord>) {
     let archive = apk_index::sign(&index.to_archive().unwrap(), testkit::key(), "key.rsa.pub").unwrap();
     fs::create_dir_all(directory.join("x86_64")).unwrap();
     fs::write(directory.join("x86_64/APKINDEX.tar.gz"), archive).unwrap();
-    fs::write(directory.join("key.rsa.pub"), testkit::key().public_key().to_pem().unwrap()).unwrap();
+    fs::write(
+        directory.join("key.rsa.pub"),
+        testkit::key().public_key().to_pem().unwrap(),
+    )
+    .unwrap();
 }

@@ -29,6 +29,7 @@
 
 mod affected;
 mod builder;
+mod circles;
 mod definition;
 mod epochs;
 mod error;
