@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use build_graph::{Ending, Events, NodeId, Problem, Progress};
 use cli_support::{Steps, time};
-use melange::{GuestOptions, RootCache};
+use melange::{GuestOptions, RootCache, SourceTools};
 use melange_pipeline::runner::Cancel;
 use melange_workspace::settings::RunnerKind;
 use melange_workspace::{MelangeBuilder, Report, Session};
@@ -82,6 +82,10 @@ fn builder(
     let guest = GuestOptions {
         cache: Some(arguments.cache_dir.clone()).filter(|cache| cache.is_dir()),
         cancel: cancel.clone(),
+        sources: Some(SourceTools::new(
+            opened.policy.client.clone(),
+            env::var_os("PATH").as_deref(),
+        )),
         ..GuestOptions::new(env::temp_dir())
     };
     let head = apko::head_commit(&opened.workspace.root.join("workspace.yaml"));
