@@ -68,6 +68,7 @@ fn make(arguments: &Build, steps: &Steps, report: &mut Report) -> Outcome {
         additions: &additions,
         include_paths: &arguments.include_paths,
         lockfile: lockfile.as_ref(),
+        repositories: None,
         archs: &archs,
         policy: &policy,
         tag: &tag,

@@ -58,6 +58,9 @@ pub(crate) enum Command {
     /// Enters the guest that a build left behind
     #[command(after_help = crate::enter::EXAMPLES)]
     Enter(Deferred<crate::enter::Enter>),
+    /// Packages, tests and images as one graph: builds what a change affects, and nothing else
+    #[command(alias = "ws", after_help = crate::workspace::EXAMPLES)]
+    Workspace(Deferred<crate::workspace::WorkspaceCommand>),
     /// Says what stands in the way of running steps
     #[command(after_help = crate::doctor::EXAMPLES)]
     Doctor(Deferred<crate::doctor::Doctor>),

@@ -22,7 +22,7 @@ use melange_pipeline::runner::{Bubblewrap, Cancel, Helper, Limits, Native, Netwo
 use crate::failure::{Failure, Outcome};
 
 /// How many guest trees are kept.
-const KEPT_TREES: usize = 6;
+pub(crate) const KEPT_TREES: usize = 6;
 
 /// More processes than any build has, and fewer than bring a machine down.
 const MOST_PROCESSES: u64 = 32 * 1024;
@@ -268,6 +268,7 @@ impl GuestArguments {
                 ignore_signatures: self.ignore_signatures,
                 ..Policy::default()
             },
+            chosen: None,
         };
         Ok((environment, progress))
     }
@@ -296,7 +297,7 @@ pub(crate) fn source_tools(environment: &ApkoEnvironment) -> SourceTools {
     SourceTools::new(environment.policy.client.clone(), env::var_os("PATH").as_deref())
 }
 
-fn limits(resources: Option<&Resources>) -> Outcome<Limits> {
+pub(crate) fn limits(resources: Option<&Resources>) -> Outcome<Limits> {
     let Some(resources) = resources else {
         return Ok(Limits::default());
     };

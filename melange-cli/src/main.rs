@@ -18,6 +18,7 @@ mod query;
 mod schema;
 mod sign;
 mod test;
+mod workspace;
 
 use std::process::ExitCode;
 
@@ -64,6 +65,7 @@ fn run(cli: Cli) -> Outcome {
         Command::LintConfig(arguments) => lint_config::lint_config(&arguments),
         Command::Test(arguments) => test::test(&arguments, &steps),
         Command::Enter(arguments) => enter::enter(&arguments),
+        Command::Workspace(arguments) => workspace::command(&arguments, &steps),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Keygen(arguments) => keygen::keygen(&arguments, &steps),
         Command::Index(arguments) => index::index(&arguments, &steps),

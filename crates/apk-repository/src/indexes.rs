@@ -45,6 +45,27 @@ pub struct KeptIndex {
     key: Key,
 }
 
+impl OpenIndex {
+    /// What tells the index from every other, where it is kept: the name under which it is.
+    pub fn key(&self) -> Option<&Key> {
+        match self {
+            Self::Parsed(_) => None,
+            Self::Kept(kept) => Some(&kept.key),
+        }
+    }
+
+    /// All of its packages.
+    ///
+    /// # Errors
+    /// As [`KeptIndex::packages`].
+    pub fn packages(&self) -> Result<Vec<PackageRecord>, RepositoryError> {
+        match self {
+            Self::Parsed(packages) => Ok(packages.clone()),
+            Self::Kept(kept) => kept.packages(),
+        }
+    }
+}
+
 impl KeptIndex {
     /// All of its packages, out of the archive again.
     ///

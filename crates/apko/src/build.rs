@@ -39,6 +39,8 @@ pub struct BuildRequest<'a> {
     pub include_paths: &'a [PathBuf],
     /// The exact packages; without it they are chosen.
     pub lockfile: Option<&'a Lockfile>,
+    /// The repositories, where they were opened before; not with a lock file.
+    pub repositories: Option<&'a Repositories>,
     /// The architectures to build for.
     pub archs: &'a [Arch],
     /// How careful to be.

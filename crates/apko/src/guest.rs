@@ -56,6 +56,16 @@ pub fn plan_environment(
     policy: &Policy,
 ) -> Result<EnvironmentPlan, BuildError> {
     let repositories = Repositories::open(configuration, additions, &[arch], policy)?;
+    plan_environment_from(configuration, additions, arch, repositories)
+}
+
+/// As [`plan_environment`], with repositories that were opened before.
+pub fn plan_environment_from(
+    configuration: &ImageConfiguration,
+    additions: &Additions,
+    arch: Arch,
+    repositories: Repositories,
+) -> Result<EnvironmentPlan, BuildError> {
     let locked = lock_configurations(configuration, additions, &[arch], &repositories)?
         .remove(&arch)
         .unwrap_or_default();

@@ -35,7 +35,10 @@ pub(crate) fn plan(
         Some(_) => Repositories::with_keys,
         None => Repositories::open,
     };
-    let mut repositories = open(configuration, additions, request.archs, request.policy)?;
+    let mut repositories = match request.repositories {
+        Some(repositories) => repositories.clone(),
+        None => open(configuration, additions, request.archs, request.policy)?,
+    };
     clock.end(Phase::Indexes, None, watch);
     let mut plans = Vec::new();
     if request.lockfile.is_none() && bases.is_empty() {

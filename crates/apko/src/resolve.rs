@@ -182,6 +182,24 @@ impl Repositories {
         Ok(repositories)
     }
 
+    /// Reads the keys, and takes packages whose records were verified before in the place of those of the indexes: for each
+    /// architecture what is at each location, in the order in which the locations count.
+    pub fn with_packages(
+        configuration: &ImageConfiguration,
+        additions: &Additions,
+        packages: BTreeMap<Arch, Vec<(Location, Vec<PackageRecord>)>>,
+        policy: &Policy,
+    ) -> Result<Self, ResolveError> {
+        let archs: Vec<Arch> = packages.keys().copied().collect();
+        let mut repositories = Self::with_keys(configuration, additions, &archs, policy)?;
+        for (arch, of_arch) in packages {
+            for (location, packages) in of_arch {
+                repositories.add(arch, location, packages);
+            }
+        }
+        Ok(repositories)
+    }
+
     /// Reads the keys alone, those that the repositories announce among them. Packages from a lock file need no index.
     pub(crate) fn with_keys(
         configuration: &ImageConfiguration,

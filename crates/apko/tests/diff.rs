@@ -23,6 +23,7 @@ fn image(directory: &Path, packages: &[Package], yaml: &str, algorithm: Algorith
         additions: &additions,
         include_paths: &[],
         lockfile: None,
+        repositories: None,
         archs: &[Arch::X86_64],
         policy: &Policy::default(),
         tag: &"example/image:1".parse().unwrap(),

@@ -115,6 +115,7 @@ fn make(additions: &Additions, policy: &Policy, cache: &Path) -> Result<Built, B
         additions,
         include_paths: &[],
         lockfile: None,
+        repositories: None,
         archs: &[Arch::X86_64],
         policy,
         tag: &"example/image:1".parse().unwrap(),

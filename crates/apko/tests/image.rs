@@ -43,6 +43,7 @@ impl<'a> Case<'a> {
             additions: &additions,
             include_paths: &[],
             lockfile: None,
+            repositories: None,
             archs: &self.archs,
             policy: &self.policy,
             tag: &"example/image:1".parse().unwrap(),

@@ -59,6 +59,7 @@ impl Case {
             additions: &Additions::default(),
             include_paths: &[],
             lockfile,
+            repositories: None,
             archs: &[Arch::X86_64],
             policy: &Policy::default(),
             tag: &"example/image:1".parse().unwrap(),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use apk_types::Arch;
 use apko::config::{Accounts, Contents, Group, ImageConfiguration, PathMutation, User};
-use apko::{Additions, EnvironmentPlan, Policy, ResolveError, Store};
+use apko::{Additions, EnvironmentPlan, Policy, Repositories, ResolveError, Store};
 use melange_config::types::Environment;
 
 use crate::compiled::{BuildEnvironment, Laid};
@@ -21,6 +21,17 @@ pub struct ApkoEnvironment {
     pub store: Option<Store>,
     /// Where trees are kept from one environment to the next, for runners that can put overlays over them.
     pub roots: Option<RootCache>,
+    /// What every environment consists of, where that was found out before.
+    pub chosen: Option<ChosenPackages>,
+}
+
+/// The packages of an environment that was solved before.
+#[derive(Clone, Debug)]
+pub struct ChosenPackages {
+    /// The packages, `NAME=VERSION`.
+    pub packages: Vec<String>,
+    /// Where these are.
+    pub repositories: Repositories,
 }
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
@@ -53,6 +64,20 @@ impl ApkoEnvironment {
     }
 }
 
+impl ApkoEnvironment {
+    fn plan_of(
+        &self,
+        chosen: &ChosenPackages,
+        environment: &Environment,
+        arch: Arch,
+    ) -> Result<EnvironmentPlan, Failed> {
+        let mut configuration = configuration(environment);
+        configuration.contents.packages.clone_from(&chosen.packages);
+        let repositories = chosen.repositories.clone();
+        Ok(apko::plan_environment_from(&configuration, &self.additions, arch, repositories)?)
+    }
+}
+
 impl BuildEnvironment for ApkoEnvironment {
     fn lay_down(
         &mut self,
@@ -65,7 +90,10 @@ impl BuildEnvironment for ApkoEnvironment {
         if environment.contents.base_image.is_some() {
             return Err("`environment.contents.baseimage` is not supported yet".into());
         }
-        let (plan, left_out) = self.plan(environment, spare, arch)?;
+        let (plan, left_out) = match &self.chosen {
+            None => self.plan(environment, spare, arch)?,
+            Some(chosen) => (self.plan_of(chosen, environment, arch)?, Vec::new()),
+        };
         let lay_down = |directory: &Path| -> Result<(), Failed> {
             let store = match &self.store {
                 Some(store) => store.clone(),

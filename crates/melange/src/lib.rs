@@ -77,7 +77,7 @@ mod workspace;
 
 pub use build::{BuildReport, BuildRequest, Event, Events, build_plan};
 pub use compiled::{BuildEnvironment, Laid, build};
-pub use environment::ApkoEnvironment;
+pub use environment::{ApkoEnvironment, ChosenPackages};
 pub use error::{BuildError, SbomError, SigningKeyError};
 pub use index::update_index;
 pub use kept::{KeptGuest, KeptGuestError};
@@ -90,4 +90,4 @@ pub use sandbox::{Guest, GuestOptions, GuestTree, StopAfter};
 pub use sources::SourceTools;
 pub use test::{TestReport, TestRequest, test};
 pub use tree::{DiskTree, OUTPUT, TreeError};
-pub use workspace::Source;
+pub use workspace::{Source, source_files};

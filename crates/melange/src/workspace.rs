@@ -30,17 +30,8 @@ pub enum Source {
 /// Their owner may write all copies, even of files that nobody may write: steps patch them, and what is built must not
 /// depend on how the sources were checked out.
 pub(crate) fn copy_sources(from: &Path, ignore_file: &str, to: &Path) -> Result<(), BuildError> {
-    let ignore_path = from.join(ignore_file);
-    let rules = match fs::read_to_string(&ignore_path) {
-        Ok(text) => Rules::parse(&text).map_err(|error| BuildError::Configuration {
-            reason: format!("`{}`: {error}", ignore_path.display()),
-        })?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Rules::default(),
-        Err(error) => return Err(io_error("reading", &ignore_path)(error)),
-    };
     // All is listed before the first copy, for the workspace may lie below the sources.
-    let mut files = Vec::new();
-    list(from, Path::new(""), &rules, &mut files)?;
+    let files = source_files(from, ignore_file)?;
     let mut made = None;
     for parent in files.iter().filter_map(|file| file.parent()) {
         if made.replace(parent) != Some(parent) {
@@ -57,6 +48,24 @@ pub(crate) fn copy_sources(from: &Path, ignore_file: &str, to: &Path) -> Result<
         })
     });
     copied.map(drop)
+}
+
+/// The regular files of a source directory that a build begins with, relative to it: all but those that its ignore file names.
+///
+/// # Errors
+/// When the directory or the ignore file cannot be read.
+pub fn source_files(from: &Path, ignore_file: &str) -> Result<Vec<PathBuf>, BuildError> {
+    let ignore_path = from.join(ignore_file);
+    let rules = match fs::read_to_string(&ignore_path) {
+        Ok(text) => Rules::parse(&text).map_err(|error| BuildError::Configuration {
+            reason: format!("`{}`: {error}", ignore_path.display()),
+        })?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Rules::default(),
+        Err(error) => return Err(io_error("reading", &ignore_path)(error)),
+    };
+    let mut files = Vec::new();
+    list(from, Path::new(""), &rules, &mut files)?;
+    Ok(files)
 }
 
 fn copy_file(source: &Path, target: &Path) -> io::Result<()> {
