@@ -28,12 +28,19 @@ pub(crate) struct Debian {
     /// The repository.
     pub(crate) repository: PathBuf,
     pub(crate) key: PathBuf,
+    /// What the packages say that they are for. They are this machine's whatever it is.
+    pub(crate) arch: Arch,
 }
 
 impl Debian {
     /// Packs packages of Debian and all that they depend on, but for those that are there already.
     pub(crate) fn add(&self, names: &[&str]) -> Outcome {
-        let names = closure(names)?;
+        self.add_only(&closure(names)?)
+    }
+
+    /// Packs these packages of Debian and no others, but for those that are there already. What they depend on
+    /// beyond them is left out.
+    pub(crate) fn add_only(&self, names: &BTreeSet<String>) -> Outcome {
         let debs = self.directory.join("debs");
         fs::create_dir_all(&debs).at(&debs)?;
         let stamp = |name: &str| self.directory.join("packed").join(name);
@@ -53,7 +60,7 @@ impl Debian {
         }
         for entry in fs::read_dir(&debs).at(&debs)? {
             let file = entry?.path();
-            let name = self.pack(&file, &names)?;
+            let name = self.pack(&file, names)?;
             fs::write(stamp(&name), "").at(&stamp(&name))?;
             fs::remove_file(&file).at(&file)?;
         }
@@ -116,7 +123,7 @@ impl Debian {
             }],
             ..Plan::default()
         };
-        let mut request = BuildRequest::new(Arch::X86_64, &self.repository, &self.directory);
+        let mut request = BuildRequest::new(self.arch, &self.repository, &self.directory);
         request.guest.workspace = Some(workspace.path().to_owned());
         request.source = Source::Empty;
         request.source_date_epoch = EPOCH;

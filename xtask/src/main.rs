@@ -20,6 +20,7 @@ mod services;
 mod synthetic;
 mod tests;
 mod tools;
+mod workspace;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -28,11 +29,15 @@ const HELP: &str = "\
 usage: cargo xtask COMMAND
 
   quickstart [DIR]   key, local repository, package, image, container: the whole way (DIR: ./quickstart)
+  workspace [DIR]    the example workspace, with a key and a C compiler to build it with (DIR: ./workspace)
   test [NAME]        every test: unit, documentation, end to end; or those whose name contains NAME
   realworld [NAME]   software that people use: built, tested, installed into images and run; or what contains NAME
   nodebb [ARCHIVE]   the forum of examples/nodebb in a container, from the archive of its release (fetched if not given)
   bench [APKO]       the benches as ratios to gzip -d and sha256sum, and show-packages against another apko
   synthetic DIR      a repository of 2,000 packages and configurations of images of it, to see how cost grows
+  workspace-bench MELANGE APKO
+                     changes in the example workspace, here and with Go tools that make drives
+  workspace-kill N   kills N builds of the example workspace, and has the next one end each
   lint               formatting, clippy and documentation without warnings, dependencies
   reference          writes the reference pages of docs/ anew from the code
   analysis [DIR]     what is found in ELF files against readelf, for the packages below DIR; in Alpine's packages, against
@@ -51,6 +56,8 @@ fn main() -> ExitCode {
     let outcome = match arguments[..] {
         ["quickstart"] => quickstart::command(Path::new("quickstart")),
         ["quickstart", directory] if !directory.starts_with('-') => quickstart::command(Path::new(directory)),
+        ["workspace"] => workspace::command(Path::new("workspace")),
+        ["workspace", directory] if !directory.starts_with('-') => workspace::command(Path::new(directory)),
         ["test"] => tests::command(""),
         ["test", name] if !name.starts_with('-') => tests::command(name),
         ["realworld"] => realworld::command(""),
@@ -64,6 +71,10 @@ fn main() -> ExitCode {
             analysis::command(Some(Path::new(repository)))
         }
         ["synthetic", directory] if !directory.starts_with('-') => synthetic::command(Path::new(directory)),
+        ["workspace-bench", melange, apko] => workspace::bench::command(Path::new(melange), Path::new(apko)),
+        ["workspace-kill", times] if times.parse::<u32>().is_ok() => {
+            workspace::trouble::command(times.parse().unwrap_or_default())
+        }
         ["lint"] => lint::command(),
         ["reference"] => reference::command(),
         ["conformance"] => conformance::command(),

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use apk_types::Arch;
+
 use crate::debian::Debian;
 use crate::quickstart::KEY;
 use crate::tests::{Verdict, World};
@@ -54,6 +56,7 @@ fn pack(world: &World, scratch: &Path) -> Outcome<PathBuf> {
         directory: scratch.to_owned(),
         repository: scratch.join("debian"),
         key: world.first(KEY),
+        arch: Arch::X86_64,
     };
     debian.add(&["s6", "execline", "busybox-static"])?;
     debian.make("services", "1-r0", Vec::new(), Vec::new(), |directory| {

@@ -1,5 +1,6 @@
 //! Every test: those of the crates, and those of the two commands from outside.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -9,6 +10,7 @@ use crate::quickstart::{
     ARCHIVE, IMAGE_CONFIGURATION, KEY, LAYOUT, PACKAGE_CONFIGURATION, REPOSITORY, TAG, public,
 };
 use crate::tools::{At as _, BUBBLEWRAP, Binaries, exists, is_root, printed, require, run};
+use crate::workspace::{Lab, checks as workspace, trouble};
 use crate::{Outcome, apk_client, busybox, docs, images, realworld, repeat, root, run_image, services};
 
 /// What a check came to.
@@ -20,7 +22,7 @@ pub(crate) enum Verdict {
 
 type Check = fn(&World) -> Outcome<Verdict>;
 
-const CHECKS: [(&str, Check); 18] = [
+const CHECKS: [(&str, Check); 29] = [
     (
         "the image is the same in another directory, time zone and umask",
         same_image_twice,
@@ -65,6 +67,38 @@ const CHECKS: [(&str, Check); 18] = [
         "a program and a module build twice the same and run",
         realworld::some,
     ),
+    (
+        "workspace: a change builds what it touches and nothing else",
+        workspace::changes,
+    ),
+    (
+        "workspace: packages are deleted and renamed",
+        workspace::comes_and_goes,
+    ),
+    ("workspace: an architecture more", workspace::architecture),
+    (
+        "workspace: branches back and forth build nothing the second time",
+        workspace::branches,
+    ),
+    (
+        "workspace: what does not need what failed is built",
+        workspace::keep_going,
+    ),
+    ("workspace: epochs of what is published", workspace::epochs),
+    ("workspace: affected, explain, plan and graph", workspace::tells),
+    (
+        "workspace: a killed build is ended by the next one",
+        trouble::kill,
+    ),
+    (
+        "workspace: a shared cache, whole, damaged and not trusted",
+        trouble::shared_cache,
+    ),
+    ("workspace: wrong files are shown", trouble::wrong_files),
+    (
+        "workspace: a cycle is shown, and built from a seed",
+        trouble::cycle,
+    ),
     ("the commands of the documentation work", docs::check),
 ];
 
@@ -103,6 +137,7 @@ pub(crate) struct World {
     binaries: Binaries,
     directory: tempfile::TempDir,
     digest: String,
+    workspace: OnceCell<Lab>,
 }
 
 impl World {
@@ -113,7 +148,19 @@ impl World {
             binaries: Binaries::build()?,
             directory,
             digest,
+            workspace: OnceCell::new(),
         })
+    }
+
+    /// The example workspace, built when it is asked for first.
+    pub(crate) fn workspace(&self) -> Outcome<&Lab> {
+        match self.workspace.get() {
+            Some(lab) => Ok(lab),
+            None => {
+                let lab = Lab::new(&self.binaries)?;
+                Ok(self.workspace.get_or_init(|| lab))
+            }
+        }
     }
 
     pub(crate) fn first(&self, name: &str) -> PathBuf {

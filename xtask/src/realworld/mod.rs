@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use apk_types::Arch;
+
 use crate::debian::Debian;
 use crate::realworld::sources::{Origin, Places};
 use crate::tests::{Verdict, World};
@@ -248,6 +250,7 @@ impl Lab {
                 repository: directory.join("debian"),
                 directory,
                 key,
+                arch: Arch::X86_64,
             },
         };
         sources::offline_variables(&lab.variables)?;
