@@ -1,6 +1,6 @@
 //! What the results of package builds say of themselves.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use apk_types::PackageRecord;
@@ -39,6 +39,12 @@ impl Metadata {
     }
 }
 
+/// Packages of an environment by their configuration's main package: their names, or the names by which others need them.
+pub(crate) type Wanted = BTreeMap<String, BTreeSet<String>>;
+
+/// Results by the main package's name.
+pub(crate) type Known = BTreeMap<String, Arc<Result>>;
+
 /// A result of a package build, read.
 #[derive(Clone, Debug)]
 pub(crate) struct Result {
@@ -65,7 +71,50 @@ impl Results {
     }
 }
 
+impl Results {
+    /// Reads what is wanted and not known yet, and what that leads to in turn: without those, what is known has needs that
+    /// nothing satisfies. `output` gives what is finished. Returns what is not, and whether anything was read.
+    pub(crate) fn follow<'o>(
+        &self,
+        wanted: &mut Wanted,
+        known: &mut Known,
+        hidden: Option<&BTreeSet<String>>,
+        output: impl Fn(&str) -> Option<&'o Output>,
+    ) -> (BTreeSet<String>, bool) {
+        let (mut unfinished, mut has_news) = (BTreeSet::new(), false);
+        let mut rest: Vec<String> = wanted.keys().cloned().collect();
+        while let Some(name) = rest.pop() {
+            if !known.contains_key(&name) {
+                let Some(output) = output(&name) else {
+                    unfinished.insert(name);
+                    continue;
+                };
+                known.insert(name.clone(), self.read(&name, output));
+                has_news = true;
+            }
+            for (need, provider) in known[&name].leads_to(&wanted[&name]) {
+                let is_hidden = hidden.is_some_and(|hidden| hidden.contains(&provider));
+                if !is_hidden && wanted.entry(provider.clone()).or_default().insert(need) {
+                    rest.push(provider);
+                }
+            }
+        }
+        (unfinished, has_news)
+    }
+}
+
 impl Result {
+    /// Who provides what those of the packages depend on that have one of these names or provide it.
+    fn leads_to(&self, names: &BTreeSet<String>) -> Vec<(String, String)> {
+        let is_meant = |record: &&PackageRecord| {
+            let provided = record.provides.iter().any(|entry| names.contains(entry.name()));
+            provided || names.contains(&record.name)
+        };
+        let meant = self.built.records.iter().filter(is_meant);
+        let providers = meant.filter_map(|record| self.providers.get(&record.name));
+        providers.flatten().cloned().collect()
+    }
+
     fn read(name: &str, output: &Output) -> Self {
         let (mut records, mut identities, mut providers) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
         for part in &output.parts {

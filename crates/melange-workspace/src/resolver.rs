@@ -12,7 +12,7 @@ use build_graph::{Finished, Need, NodeId, Origin};
 use crate::circles::{Edges, circles, way_back};
 use crate::definition::{Definition, EnvironmentSpec, package_node};
 use crate::error::{Cycle, CycleStep, Place, WorkspaceError};
-use crate::metadata::{self, Results};
+use crate::metadata::{self, Known, Results, Wanted};
 use crate::pool::{Built, Pool, PoolError, Question};
 use crate::repositories::Remotes;
 use crate::solution::Solution;
@@ -234,8 +234,7 @@ impl<'a> Resolver<'a> {
         finished: &dyn Finished,
     ) -> Result<Settled, EnvironmentError> {
         let pool = self.pool_of(asked)?;
-        let mut known: BTreeMap<String, Arc<metadata::Result>> = BTreeMap::new();
-        let mut wanted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let (mut known, mut wanted) = (Known::new(), Wanted::new());
         loop {
             let built = known
                 .iter()
@@ -254,32 +253,13 @@ impl<'a> Resolver<'a> {
                     .entry(definition.to_owned())
                     .or_default()
                     .insert(package.to_owned());
-                let providers = known
-                    .get(definition)
-                    .and_then(|result| result.providers.get(package));
-                let hidden = question.hidden;
-                for (name, provider) in providers.into_iter().flatten() {
-                    if hidden.is_none_or(|hidden| !hidden.contains(provider)) {
-                        wanted.entry(provider.clone()).or_default().insert(name.clone());
-                    }
-                }
             }
-            let mut needs = Vec::new();
-            let mut news = false;
-            for (name, packages) in wanted
-                .iter()
-                .filter(|(name, _)| !known.contains_key(*name))
-                .collect::<Vec<_>>()
-            {
-                let node = package_node(name, asked.arch.apk_name());
-                match finished.output(&node) {
-                    Some(output) => {
-                        known.insert(name.clone(), self.results.read(name, output));
-                        news = true;
-                    }
-                    None => needs.push(self.need(asked, node, packages)),
-                }
-            }
+            let arch = asked.arch.apk_name();
+            let hidden = question.hidden;
+            let output = |name: &str| finished.output(&package_node(name, arch));
+            let (unfinished, news) = self.results.follow(&mut wanted, &mut known, hidden, output);
+            let need = |name: &String| self.need(asked, package_node(name, arch), &wanted[name]);
+            let needs: Vec<Need> = unfinished.iter().map(need).collect();
             match (needs.is_empty(), news) {
                 (false, _) => return Ok(Settled::Needs(needs)),
                 (true, true) => {}

@@ -1,6 +1,6 @@
 //! What images depend on, and how they are made.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::{BELOW, IMAGE, LAYOUT, Nodes, inputs, plain};
 use crate::builder::ImageTask;
 use crate::definition::{EnvironmentSpec, package_node};
 use crate::image::Image;
-use crate::metadata;
+use crate::metadata::{self, Known, Wanted};
 use crate::pool::{Built, OWN, Pool, Question};
 use crate::resolver::{Asked, EnvironmentError};
 
@@ -68,7 +68,8 @@ impl Nodes<'_> {
     /// Tells what an image has on each of its architectures, which agree.
     fn settle_image(&self, image: &Image, finished: &dyn Finished) -> Result<ImageSettled, Failure> {
         let spec = image.environment();
-        let mut known: BTreeMap<Arch, BTreeMap<String, Arc<metadata::Result>>> = BTreeMap::new();
+        let mut known: BTreeMap<Arch, Known> = BTreeMap::new();
+        let mut wanted: BTreeMap<Arch, Wanted> = BTreeMap::new();
         let own: Location = OWN.parse()?;
         loop {
             let solved = self.solve_image(image, &spec, &known, &own)?;
@@ -80,36 +81,27 @@ impl Nodes<'_> {
                     hidden: None,
                     known: question_known,
                 };
-                let own_known = known.entry(resolution.arch).or_default();
-                let mut wanted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-                for package in resolution
-                    .packages
-                    .iter()
-                    .filter(|package| package.location == own)
-                {
+                let wanted = wanted.entry(resolution.arch).or_default();
+                let packages = resolution.packages.iter();
+                for package in packages.filter(|package| package.location == own) {
                     let name = &package.record.name;
-                    let Some(owner) = pool.owner(&question, name) else {
-                        continue;
-                    };
-                    wanted.entry(owner.to_owned()).or_default().insert(name.clone());
-                    let providers = own_known.get(owner).and_then(|result| result.providers.get(name));
-                    for (name, provider) in providers.into_iter().flatten() {
-                        wanted.entry(provider.clone()).or_default().insert(name.clone());
+                    if let Some(owner) = pool.owner(&question, name) {
+                        wanted.entry(owner.to_owned()).or_default().insert(name.clone());
                     }
                 }
-                for (name, packages) in wanted {
-                    if own_known.contains_key(&name) {
-                        continue;
-                    }
-                    let node = package_node(&name, resolution.arch.apk_name());
-                    match finished.output(&node) {
-                        Some(output) => {
-                            own_known.insert(name.clone(), self.resolver.results.read(&name, output));
-                            news = true;
-                        }
-                        None => needs.push(self.resolver.need(&asked, node, &packages)),
-                    }
-                }
+                let node = |name: &str| package_node(name, resolution.arch.apk_name());
+                let (unfinished, read) = self.resolver.results.follow(
+                    wanted,
+                    known.entry(resolution.arch).or_default(),
+                    None,
+                    |name| finished.output(&node(name)),
+                );
+                news |= read;
+                needs.extend(
+                    unfinished
+                        .iter()
+                        .map(|name| self.resolver.need(&asked, node(name), &wanted[name])),
+                );
             }
             match (needs.is_empty(), news) {
                 (false, _) => return Ok(ImageSettled::Needs(needs)),
