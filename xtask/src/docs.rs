@@ -13,7 +13,7 @@ use crate::tools::{At as _, is_root, printed, run};
 use crate::{Outcome, repository, root};
 
 /// What a page takes for granted, as commands that come before its own.
-const BEFORE: [(&str, &str); 6] = [
+const BEFORE: [(&str, &str); 7] = [
     ("docs/cache.md", "apko show-packages web.yaml"),
     (
         "docs/indexes.md",
@@ -21,6 +21,11 @@ const BEFORE: [(&str, &str); 6] = [
     ),
     ("docs/apko/architectures.md", "mkdir out"),
     ("docs/apko/lock.md", "apko lock --output old.lock.json web.yaml"),
+    (
+        "docs/workspace/tutorial.md",
+        "mv packages base; rm web.yaml\n\
+         git() { command git -c user.name=A -c user.email=a@example.org \"$@\"; }",
+    ),
     ("docs/melange/variables.md", "mv block-0.yaml hello.yaml"),
     (
         "docs/apko/outputs.md",
@@ -79,7 +84,8 @@ pub(crate) fn check(world: &World) -> Outcome<Verdict> {
         }
         let typed: Vec<&str> = blocks(&text, "console")
             .flat_map(str::lines)
-            .filter_map(|line| line.strip_prefix("$ "))
+            // A command goes on in lines that begin as a shell's do.
+            .filter_map(|line| line.strip_prefix("$ ").or_else(|| line.strip_prefix("> ")))
             .collect();
         if typed.is_empty() {
             continue;

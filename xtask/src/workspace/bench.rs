@@ -143,37 +143,40 @@ fn time(mut command: Command) -> Outcome<Duration> {
 fn write_makefile(workspace: &Path) -> Outcome {
     let makefile = root().join("xtask/workspace/Makefile");
     let images = configurations(&workspace.join("images"))?;
-    let packages = Packages::read(workspace)?;
+    let all = Packages::read(workspace)?;
     let mut text = String::new();
-    let mut stamps = String::new();
+    let (mut stamps, mut tests) = (String::new(), String::new());
     for (name, path) in &images {
-        let asked = printed_packages(path)?;
-        let _ = writeln!(text, "stamps/{name}.image:{}", packages.stamps(&asked));
+        let asked = packages_of_image(path)?;
+        let _ = writeln!(text, "stamps/{name}.image:{}", all.stamps(&asked));
         let _ = write!(stamps, " stamps/{name}.image");
     }
-    for (name, package) in &packages.compiled {
-        let mut needs = packages.stamps(&package.environment.contents.packages);
-        let mut used = BTreeSet::new();
-        let own = package.subpackages.iter().map(|subpackage| &subpackage.pipeline);
-        for steps in std::iter::once(&package.pipeline).chain(own) {
-            pipelines(steps, &mut used);
-        }
-        for pipeline in used {
-            let path = format!("pipelines/{pipeline}.yaml");
-            if workspace.join(&path).exists() {
-                let _ = write!(needs, " {path}");
-            }
-        }
+    for (name, package) in &all.compiled {
+        let needs = all.stamps(&package.environment.contents.packages);
+        let used = used_pipelines(workspace, package);
         let _ = writeln!(
             text,
-            "stamps/{name}.package:{needs} $(wildcard packages/{name}/*)"
+            "stamps/{name}.package:{needs}{used} $(wildcard packages/{name}/*)"
         );
+        let own = package.subpackages.iter().map(|one| (&one.package, &one.test));
+        let tested: Vec<String> = std::iter::once((&package.package, &package.test))
+            .chain(own)
+            .filter_map(|(package, test)| {
+                let mut packages = test.as_ref()?.environment.contents.packages.clone();
+                packages.push(package.name.clone());
+                Some(all.stamps(&packages))
+            })
+            .collect();
+        if !tested.is_empty() {
+            let _ = writeln!(text, "stamps/{name}.test:{}", tested.concat());
+            let _ = write!(tests, " stamps/{name}.test");
+        }
     }
     let prerequisites = workspace.join("prerequisites.mk");
     fs::write(&prerequisites, text).at(&prerequisites)?;
     let rules = fs::read_to_string(&makefile).at(&makefile)?;
     let path = workspace.join("Makefile");
-    fs::write(&path, format!("IMAGES ={stamps}\n{rules}")).at(&path)
+    fs::write(&path, format!("IMAGES ={stamps}\nTESTS ={tests}\n{rules}")).at(&path)
 }
 
 /// The configurations of a directory, by their names.
@@ -194,7 +197,7 @@ fn configurations(directory: &Path) -> Outcome<BTreeMap<String, PathBuf>> {
 }
 
 /// What an image's configuration asks for.
-fn printed_packages(path: &Path) -> Outcome<Vec<String>> {
+fn packages_of_image(path: &Path) -> Outcome<Vec<String>> {
     let image = spanned_yaml::parse(&fs::read_to_string(path).at(path)?)?;
     let packages = image
         .get("contents")
@@ -206,14 +209,18 @@ fn printed_packages(path: &Path) -> Outcome<Vec<String>> {
         .collect())
 }
 
-/// The names of the pipelines that steps use, and of those that these use.
-fn pipelines(steps: &[Step], used: &mut BTreeSet<String>) {
-    for step in steps {
-        if !step.uses.is_empty() {
-            used.insert(step.uses.clone());
-        }
-        pipelines(&step.pipeline, used);
+/// The files of the workspace's own pipelines that a package uses.
+fn used_pipelines(workspace: &Path, package: &Compiled) -> String {
+    let mut names = BTreeSet::new();
+    let own = package.subpackages.iter().map(|subpackage| &subpackage.pipeline);
+    let mut rest: Vec<&Step> = std::iter::once(&package.pipeline).chain(own).flatten().collect();
+    while let Some(step) = rest.pop() {
+        names.insert(&step.uses);
+        rest.extend(&step.pipeline);
     }
+    let paths = names.iter().map(|name| format!("pipelines/{name}.yaml"));
+    let paths = paths.filter(|path| workspace.join(path).is_file());
+    paths.map(|path| format!(" {path}")).collect()
 }
 
 /// The packages of the workspace.

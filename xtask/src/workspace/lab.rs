@@ -160,8 +160,11 @@ impl Site<'_> {
             .iter()
             .filter(|(name, digest)| before.get(*name) != Some(digest));
         let images = changed.map(|(name, _)| name.clone()).collect();
+        let marks = self.lab.marks.take();
+        let (tests, packages) = marks.into_iter().partition(|mark| mark.starts_with("test "));
         Ok(Run {
-            packages: self.lab.marks.take(),
+            packages,
+            tests,
             images,
             events: events(&output.stdout),
             took,
@@ -250,6 +253,8 @@ pub(crate) fn events(printed: &[u8]) -> Vec<Value> {
 pub(crate) struct Run {
     /// The packages whose steps ran, as they said themselves.
     pub(crate) packages: Vec<String>,
+    /// The tests whose steps ran, `test NAME`.
+    pub(crate) tests: Vec<String>,
     /// The images that became others.
     pub(crate) images: Vec<String>,
     pub(crate) events: Vec<Value>,
@@ -326,14 +331,14 @@ impl Run {
         }
     }
 
-    /// The nodes of a kind that ended so, as the events say.
+    /// The nodes of a kind that ended so, as the events say. Packages are named as their marks are.
     pub(crate) fn told(&self, kind: &str, ending: &str) -> Vec<String> {
-        let finished = self
-            .events
-            .iter()
-            .filter(|event| event["kind"] == kind && event["ending"] == ending);
-        let names = finished.filter_map(|event| event["name"].as_str().map(str::to_owned));
-        let mut names: Vec<String> = names.collect();
+        let finished = self.events.iter().filter(|event| event["ending"] == ending);
+        let names =
+            finished.filter_map(|event| event["node"].as_str()?.strip_prefix(kind)?.strip_prefix(':'));
+        let mut names: Vec<String> = names
+            .map(|name| name.trim_end_matches("@x86_64").replace('@', "."))
+            .collect();
         names.sort();
         names
     }

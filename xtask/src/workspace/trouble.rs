@@ -107,7 +107,9 @@ pub(crate) fn shared_cache(world: &World) -> Outcome<Verdict> {
         let stranger = lab.path("stranger.rsa");
         printed(Command::new(&lab.binaries.melange).arg("keygen").arg(&stranger))?;
         let third = join("shared-3", "../stranger.rsa.pub")?;
-        third.build(&["libgreet"])?.expect_built(&["libgreet"])?;
+        third
+            .build(&["package:libgreet@x86_64"])?
+            .expect_built(&["libgreet"])?;
 
         damage(&lab.path("shared"))?;
         let fourth = join("shared-4", &public)?;
