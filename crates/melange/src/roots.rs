@@ -2,8 +2,9 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::FlockOperation;
 
@@ -14,6 +15,9 @@ const LOCK: &str = "lock";
 
 /// The tree itself.
 const TREE: &str = "tree";
+
+/// How often a tree is put into its place or looked for there, where others remove it again and again.
+const ATTEMPTS: usize = 100;
 
 /// A directory of guest trees, each under the hash of all that it was made of.
 ///
@@ -62,7 +66,7 @@ impl RootCache {
         make: impl FnOnce(&Path) -> Result<(), E>,
     ) -> Result<CachedRoot, E> {
         let home = self.directory.join(key);
-        if let Some(found) = open(&home) {
+        if let Some(found) = open(&home, FlockOperation::NonBlockingLockShared) {
             return Ok(found);
         }
         fs::create_dir_all(&self.directory)?;
@@ -71,18 +75,29 @@ impl RootCache {
             .prefix(".new-")
             .tempdir_in(&self.directory)?;
         // It is locked before others can see it, so nobody takes it for one that is left over.
-        let _lock = lock(made.path(), FlockOperation::NonBlockingLockExclusive)?;
+        let lock = lock(made.path(), FlockOperation::NonBlockingLockExclusive)?;
         let tree = made.path().join(TREE);
         fs::create_dir(&tree)?;
         make(&tree)?;
         let made = made.keep();
-        if fs::rename(&made, &home).is_err() {
-            // Another process was faster.
-            remove(&made);
+        for _ in 0..ATTEMPTS {
+            if fs::rename(&made, &home).is_ok() {
+                // Nobody can remove it in between, nor does anybody else have to wait any longer.
+                rustix::fs::flock(&lock, FlockOperation::LockShared).map_err(io::Error::from)?;
+                return Ok(CachedRoot {
+                    path: home.join(TREE),
+                    _lock: lock,
+                });
+            }
+            // Another one was faster, or removes what was there just now.
+            if let Some(found) = open(&home, FlockOperation::LockShared) {
+                remove(&made);
+                return Ok(found);
+            }
+            std::thread::sleep(Duration::from_millis(20));
         }
-        drop(_lock);
-        open(&home)
-            .ok_or_else(|| io::Error::other(format!("the tree in {} cannot be used", home.display())).into())
+        remove(&made);
+        Err(io::Error::other(format!("the tree in {} cannot be used", home.display())).into())
     }
 
     /// Removes what killed processes left, and the trees that were not used for the longest time, but for those in
@@ -108,10 +123,9 @@ impl RootCache {
     }
 }
 
-fn open(home: &Path) -> Option<CachedRoot> {
-    let lock = lock(home, FlockOperation::NonBlockingLockShared).ok()?;
+fn open(home: &Path, operation: FlockOperation) -> Option<CachedRoot> {
+    let lock = lock(home, operation).ok()?;
     let path = home.join(TREE);
-    // It may have been removed between the opening and the locking.
     path.is_dir().then_some(())?;
     let _ = lock.set_modified(SystemTime::now());
     Some(CachedRoot { path, _lock: lock })
@@ -120,7 +134,9 @@ fn open(home: &Path) -> Option<CachedRoot> {
 fn lock(home: &Path, operation: FlockOperation) -> io::Result<File> {
     let path = home.join(LOCK);
     let file = match operation {
-        FlockOperation::NonBlockingLockShared => File::options().write(true).open(path)?,
+        FlockOperation::NonBlockingLockShared | FlockOperation::LockShared => {
+            File::options().write(true).open(path)?
+        }
         _ => File::options()
             .write(true)
             .create(true)
@@ -128,7 +144,12 @@ fn lock(home: &Path, operation: FlockOperation) -> io::Result<File> {
             .open(path)?,
     };
     rustix::fs::flock(&file, operation)?;
-    Ok(file)
+    // Since it was opened, the tree may have been removed, and another one put there.
+    let (locked, there) = (file.metadata()?, fs::metadata(home.join(LOCK))?);
+    match (locked.dev(), locked.ino()) == (there.dev(), there.ino()) {
+        true => Ok(file),
+        false => Err(io::Error::from(io::ErrorKind::NotFound)),
+    }
 }
 
 /// Removes a tree unless somebody uses it; tells whether it did.
@@ -136,13 +157,14 @@ fn remove_unused(home: &Path) -> bool {
     let Ok(_lock) = lock(home, FlockOperation::NonBlockingLockExclusive) else {
         return false;
     };
-    // The tree goes first, so that nobody opens what is half there.
-    let gone = home.with_file_name(format!(".gone-{}", std::process::id()));
-    if fs::rename(home.join(TREE), &gone).is_ok() {
+    // It goes as a whole, so that nobody opens what is half there or puts another tree where this one is being removed.
+    let name = home.file_name().unwrap_or_default().to_string_lossy();
+    let gone = home.with_file_name(format!(".gone-{}-{name}", std::process::id()));
+    let is_gone = fs::rename(home, &gone).is_ok();
+    if is_gone {
         remove(&gone);
     }
-    remove(home);
-    true
+    is_gone
 }
 
 #[cfg(test)]
@@ -166,6 +188,24 @@ mod tests {
             fs::read_to_string(get(&cache, "a", "second").path().join("file")).unwrap(),
             "first"
         );
+    }
+
+    #[test]
+    fn many_make_the_same_tree_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = RootCache::new(directory.path(), 2);
+        std::thread::scope(|scope| {
+            for thread in 0..8 {
+                let cache = &cache;
+                scope.spawn(move || {
+                    for round in 0..40 {
+                        let key = format!("{}", (round + thread % 2) % 3);
+                        let root = get(cache, &key, &key);
+                        assert_eq!(fs::read_to_string(root.path().join("file")).unwrap(), key);
+                    }
+                });
+            }
+        });
     }
 
     #[test]
