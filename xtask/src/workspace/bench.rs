@@ -42,14 +42,14 @@ const EDITS: [Edit; 5] = [
     Edit {
         what: "the code of a library",
         file: "packages/libgreet/greet.c",
-        from: "Guten Tag",
-        to: "Guten @. Tag",
+        from: "Bonjour",
+        to: "Bonjour @",
     },
     Edit {
         what: "the code of a tool",
         file: "packages/wordcount/main.c",
-        from: "%ld minutes: ",
-        to: "%ld @ minutes: ",
+        from: "return status;",
+        to: "return status ? @ : 0;",
     },
     Edit {
         what: "a page of the site",

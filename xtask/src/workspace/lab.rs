@@ -331,6 +331,21 @@ impl Run {
         }
     }
 
+    /// Fails unless nothing was built, and exactly these images became others, as they were at an earlier time.
+    pub(crate) fn expect_restored(&self, images: &[&str]) -> Outcome {
+        self.expect_success()?;
+        self.expect_built(&[])?;
+        let built = self.told("image", "built");
+        match self.images == images && built.is_empty() {
+            true => Ok(()),
+            false => Err(format!(
+                "{:?} became others and {built:?} were built, not {images:?}",
+                self.images
+            )
+            .into()),
+        }
+    }
+
     /// The nodes of a kind that ended so, as the events say. Packages are named as their marks are.
     pub(crate) fn told(&self, kind: &str, ending: &str) -> Vec<String> {
         let finished = self.events.iter().filter(|event| event["ending"] == ending);

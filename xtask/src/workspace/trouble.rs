@@ -35,7 +35,7 @@ fn kills(site: &Site<'_>, times: u32) -> Outcome {
     for turn in 0..times {
         for place in [site, &control] {
             place.write("packages/sitegen/style.css", &format!("p {{ top: {turn}px; }}\n"))?;
-            for (file, word) in [("libgreet/greet.c", "Salve"), ("libcount/count.c", "MINUTE ")] {
+            for (file, word) in [("libgreet/greet.c", "Bonjour"), ("libcount/count.c", "MINUTE 2")] {
                 let original = fs::read_to_string(site.lab.path(FRESH).join("packages").join(file))?;
                 let edited = original.replace(word, &format!("{word}{}", turn + 1));
                 place.write(&format!("packages/{file}"), &edited)?;
