@@ -70,14 +70,22 @@ pub(crate) fn check(world: &World) -> Outcome<Verdict> {
         for (number, block) in blocks(&text, "yaml").enumerate() {
             let path = directory.join(format!("block-{number}.yaml"));
             fs::write(&path, block).at(&path)?;
-            let is_build = name.starts_with("docs/melange/") || block.lines().any(|line| line == "package:");
-            let (program, arguments): (_, &[&str]) = match is_build {
-                true => (world.melange_binary(), &["compile", "--arch", "x86_64"]),
-                false => (world.apko_binary(), &["show-config"]),
+            let wrong = |error: &dyn std::fmt::Display| format!("{name}: {error}");
+            let is_package = block.lines().any(|line| line == "package:");
+            let (program, arguments): (_, &[&str]) = match name.split('/').nth(1) {
+                Some("workspace") if !is_package => {
+                    let read = melange_workspace::settings::parse(block);
+                    read.map_err(|faults| wrong(&format!("{faults:?}")))?;
+                    continue;
+                }
+                section if is_package || section == Some("melange") => {
+                    (world.melange_binary(), &["compile", "--arch", "x86_64"])
+                }
+                _ => (world.apko_binary(), &["show-config"]),
             };
             let mut read = Command::new(program);
             read.args(arguments);
-            printed(read.arg(&path)).map_err(|error| format!("{name}: {error}"))?;
+            printed(read.arg(&path)).map_err(|error| wrong(&error))?;
         }
         if NOT_HERE.iter().any(|(page, _)| *page == name) {
             continue;
