@@ -38,7 +38,7 @@ pub struct CachedRoot {
 impl CachedRoot {
     /// Takes hold of the tree at a path that [`CachedRoot::path`] gave once; nothing if it is not there any more.
     pub(crate) fn at(path: &Path) -> Option<Self> {
-        open(path.parent()?)
+        open(path.parent()?, FlockOperation::NonBlockingLockShared)
     }
 
     /// Where the tree lies. Nothing may be written there.
