@@ -17,6 +17,10 @@ use crate::format::{DeflatedPlace, Footer, Member, Place, Table};
 /// At what level the edges of spliced files are deflated.
 const LEVEL: u32 = 2;
 
+/// Smaller files are little else than edges: these are deflated better.
+const MOSTLY_EDGES: u64 = 256 << 10;
+const EDGES_LEVEL: u32 = 3;
+
 const SECTION: &str = "data section";
 
 /// How much is gathered before it is written; what comes in larger parts is not.
@@ -140,7 +144,11 @@ impl Contents {
                     file.read_exact_at(buffer, place.offset + (at - range.start))
                 };
                 let offset = out.at;
-                splice(data, &self.blocks, range.clone(), &read, LEVEL, &mut out)?;
+                let level = match header.size {
+                    ..MOSTLY_EDGES => EDGES_LEVEL,
+                    _ => LEVEL,
+                };
+                splice(data, &self.blocks, range.clone(), &read, level, &mut out)?;
                 place.deflated = Some(DeflatedPlace {
                     offset,
                     length: out.at - offset,
