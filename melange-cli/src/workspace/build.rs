@@ -19,7 +19,10 @@ use super::names::{Names, rounded};
 use super::plan::words;
 use super::{Opened, options};
 use crate::failure::{Failure, Outcome, print};
-use crate::guest::{Interrupts, KEPT_TREES, limits, runners};
+use crate::guest::{Interrupts, limits, runners};
+
+/// How many trees of guests are kept: a workspace has more environments than a single build, and comes back to each.
+const KEPT_TREES: usize = 32;
 
 /// How many lines of what a failing node said are shown.
 const LAST_LINES: usize = 12;
