@@ -73,7 +73,8 @@ pub use build::{BuildError, BuildRequest, Built, Event, build, write_layers};
 pub use cpio::write_cpio;
 pub use diff::{Change, Contents, Diff, FileState};
 pub use dot::DependencyGraph;
-pub use guest::{Environment, EnvironmentPlan, LayDownError, environment, lay_down, plan_environment,
+pub use guest::{
+    Environment, EnvironmentPlan, LayDownError, environment, lay_down, plan_environment,
     plan_environment_from,
 };
 pub use install::{FetchedPackage, InstallRequest, InstallationError, Root, Skipped, fetch, install};

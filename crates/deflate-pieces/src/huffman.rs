@@ -54,7 +54,7 @@ const fn distance(symbol: usize) -> u32 {
         at @ 0..4 => (at + 1) << 16,
         at @ 4..30 => {
             let extra = at / 2 - 1;
-            ((2 + at % 2 << extra) + 1) << 16 | extra
+            (((2 + at % 2) << extra) + 1) << 16 | extra
         }
         _ => EXCEPTIONAL,
     }

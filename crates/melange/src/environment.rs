@@ -74,7 +74,12 @@ impl ApkoEnvironment {
         let mut configuration = configuration(environment);
         configuration.contents.packages.clone_from(&chosen.packages);
         let repositories = chosen.repositories.clone();
-        Ok(apko::plan_environment_from(&configuration, &self.additions, arch, repositories)?)
+        Ok(apko::plan_environment_from(
+            &configuration,
+            &self.additions,
+            arch,
+            repositories,
+        )?)
     }
 }
 
