@@ -58,7 +58,7 @@ pub use epochs::Stale;
 pub use error::{Cycle, CycleStep, Duplicate, Fault, Place, WorkspaceError};
 pub use identity::{IdentityError, identity};
 pub use image::Image;
-pub use melange_builder::MelangeBuilder;
+pub use melange_builder::{LimitsOf, MelangeBuilder};
 pub use resolver::EnvironmentError;
 pub use session::{Report, Session};
 pub use workspace::{Opened, STATE, Workspace};

@@ -16,6 +16,9 @@ use spdx_sbom::Configuration as Origin;
 use crate::builder::{Builder, ImageTask, Installed, Task};
 use crate::sources::IGNORE_FILE;
 
+/// Tells what a guest may use of the machine, by what a configuration asks for.
+pub type LimitsOf = dyn Fn(Option<&Resources>) -> Limits + Sync + Send;
+
 /// Builds with melange and apko.
 pub struct MelangeBuilder {
     /// What runs the steps.
@@ -29,7 +32,7 @@ pub struct MelangeBuilder {
     /// How guests are run; network, limits and scratch directory are set for each.
     pub guest: GuestOptions,
     /// What a guest may use of the machine.
-    pub limits: Box<dyn Fn(Option<&Resources>) -> Limits + Sync + Send>,
+    pub limits: Box<LimitsOf>,
     /// What steps see of the network.
     pub network: Network,
     /// The private key for packages.

@@ -159,7 +159,7 @@ impl<'a> Resolver<'a> {
 
     /// Solves the environments of all packages, those with the same repositories together.
     fn solve_all(&self) {
-        let mut groups: BTreeMap<(Arch, &[String], &[String]), Vec<&Definition>> = BTreeMap::new();
+        let mut groups: BTreeMap<_, Vec<&Definition>> = BTreeMap::new();
         for definition in &self.workspace.definitions {
             if let Some(arch) = arch_of(definition) {
                 let spec = &definition.environment;
