@@ -212,7 +212,7 @@ mod tests {
         let text = subject.text("hello", "", &error);
         let wanted = format!(
             "error: hello 2.12-r0 (x86_64): step 3.1 of 5 ended with exit status 2 after 1.40 s\n\
-             \x20 ┌─ {}:4:3\n  │\n4 │   - uses: autoconf/make\n  │   ^^^^^^^^^^^^^^^^^^^^^^ in this step\n\
+             \x20 ┌─ {}:4:3\n  │\n4 │   - uses: autoconf/make\n  │   ^^^^^^^^^^^^^^^^^^^^^ in this step\n\
              \x20 last lines of its output (all of it: packages/logs/x86_64/hello.log):\n   │ make: *** No rule\n",
             path.display()
         );
