@@ -1,7 +1,8 @@
 //! Where things lie until they are complete.
 
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::{env, fs, io};
 
 use tempfile::TempDir;
@@ -21,6 +22,16 @@ impl Spool {
             .map_err(|error| Failure::at(output, &error))?;
         let parent = absolute.parent().unwrap_or(&absolute);
         let make = |directory: &Path| tempfile::Builder::new().prefix(".apko-").tempdir_in(directory);
+        // An interrupt finds the directory from the moment it is there: it waits for this lock.
+        let place = Arc::new(Mutex::new(None::<PathBuf>));
+        let mut held = place.lock().unwrap_or_else(PoisonError::into_inner);
+        let interrupted = Arc::clone(&place);
+        cli_support::on_interrupt(move || {
+            if let Some(path) = &*interrupted.lock().unwrap_or_else(PoisonError::into_inner) {
+                remove(path);
+            }
+        })
+        .map_err(|error| Failure::work(&error))?;
         let spool = match fs::metadata(&absolute) {
             Ok(meta) if meta.is_dir() => match same_device(&absolute, parent) {
                 Ok(true) => make(parent).or_else(|_| make(&absolute)),
@@ -31,15 +42,19 @@ impl Spool {
             _ => make(parent),
         };
         let spool = spool.map_err(|error| Failure::at(output, &error))?;
-        let path = spool.path().to_owned();
-        cli_support::on_interrupt(move || drop(fs::remove_dir_all(&path)))
-            .map_err(|error| Failure::work(&error))?;
+        *held = Some(spool.path().to_owned());
         Ok(Self(spool))
     }
 
     pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
+}
+
+/// Removes a directory in which others may still make files.
+fn remove(path: &Path) {
+    const ATTEMPTS: usize = 100;
+    let _ = (0..ATTEMPTS).any(|_| fs::remove_dir_all(path).is_ok());
 }
 
 fn same_device(a: &Path, b: &Path) -> io::Result<bool> {

@@ -1,7 +1,11 @@
 //! Steps that misbehave, in the real runners: a clear error, and nothing left of them. The guests' programs are the
 //! host's, mounted read-only. Each test says so and goes on where a runner cannot be used.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail as tests do"
+)]
 
 use std::env;
 use std::fs;
