@@ -226,7 +226,7 @@ impl World {
 
     /// `melange build` of the quickstart's package.
     pub(crate) fn melange(&self, out: &Path) -> Command {
-        self.melange_of(Path::new(PACKAGE_CONFIGURATION), out)
+        self.melange_of(&root().join("examples").join(PACKAGE_CONFIGURATION), out)
     }
 
     /// `melange build` of a configuration.
@@ -402,13 +402,15 @@ fn tampering_is_refused(world: &World) -> Outcome<Verdict> {
     Ok(Verdict::Passed)
 }
 
-/// The name of the only directory in a repository.
+/// The name of the only directory with an index in a repository; logs lie there too.
 fn arch_directory(repository: &Path) -> Outcome<std::ffi::OsString> {
-    let mut entries = fs::read_dir(repository).at(repository)?;
-    let entry = entries
-        .next()
-        .ok_or_else(|| format!("{} is empty", repository.display()))??;
-    Ok(entry.file_name())
+    for entry in fs::read_dir(repository).at(repository)? {
+        let entry = entry?;
+        if entry.path().join("APKINDEX.tar.gz").exists() {
+            return Ok(entry.file_name());
+        }
+    }
+    Err(format!("{} has no index", repository.display()).into())
 }
 
 /// Kills both commands at moments from the first millisecond on, until one run is quick enough to end.
