@@ -74,16 +74,13 @@ impl RootCache {
         let made = tempfile::Builder::new()
             .prefix(".new-")
             .tempdir_in(&self.directory)?;
-        // It is locked before others can see it, so nobody takes it for one that is left over.
-        let lock = lock(made.path(), FlockOperation::NonBlockingLockExclusive)?;
+        let lock = new_lock(made.path())?;
         let tree = made.path().join(TREE);
         fs::create_dir(&tree)?;
         make(&tree)?;
         let made = made.keep();
         for _ in 0..ATTEMPTS {
             if fs::rename(&made, &home).is_ok() {
-                // Nobody can remove it in between, nor does anybody else have to wait any longer.
-                rustix::fs::flock(&lock, FlockOperation::LockShared).map_err(io::Error::from)?;
                 return Ok(CachedRoot {
                     path: home.join(TREE),
                     _lock: lock,
@@ -131,18 +128,19 @@ fn open(home: &Path, operation: FlockOperation) -> Option<CachedRoot> {
     Some(CachedRoot { path, _lock: lock })
 }
 
+/// The lock of a directory that is being made, held as a user holds it.
+///
+/// It gets its name when it is locked already: at no time do others see one that nobody holds, and take it for left over.
+fn new_lock(home: &Path) -> io::Result<File> {
+    let unseen = home.join(".lock");
+    let file = File::create(&unseen)?;
+    rustix::fs::flock(&file, FlockOperation::LockShared)?;
+    fs::rename(&unseen, home.join(LOCK))?;
+    Ok(file)
+}
+
 fn lock(home: &Path, operation: FlockOperation) -> io::Result<File> {
-    let path = home.join(LOCK);
-    let file = match operation {
-        FlockOperation::NonBlockingLockShared | FlockOperation::LockShared => {
-            File::options().write(true).open(path)?
-        }
-        _ => File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?,
-    };
+    let file = File::options().write(true).open(home.join(LOCK))?;
     rustix::fs::flock(&file, operation)?;
     // Since it was opened, the tree may have been removed, and another one put there.
     let (locked, there) = (file.metadata()?, fs::metadata(home.join(LOCK))?);
