@@ -128,6 +128,9 @@ pub(crate) struct Sources {
     /// Uses no network: what is not in the cache cannot be had
     #[arg(long)]
     pub(crate) offline: bool,
+    /// Refuses configurations with what the Go apko does not know
+    #[arg(long)]
+    pub(crate) strict_compat: bool,
     #[command(flatten)]
     pub(crate) network: Network,
 }

@@ -37,7 +37,11 @@ impl Sources {
             progress.done();
             Ok(text)
         };
-        Ok(load_with(config, include_paths, &fetch)?)
+        let loaded = load_with(config, include_paths, &fetch)?;
+        Ok(match self.strict_compat {
+            true => loaded.strictly_compatible()?,
+            false => loaded,
+        })
     }
 
     /// What fetches, and what shows it.

@@ -13,7 +13,8 @@ use crate::tools::{At as _, is_root, printed, run};
 use crate::{Outcome, repository, root};
 
 /// What a page takes for granted, as commands that come before its own.
-const BEFORE: [(&str, &str); 7] = [
+const BEFORE: [(&str, &str); 8] = [
+    ("docs/apko/files.md", "mv block-0.yaml web.yaml"),
     ("docs/cache.md", "apko show-packages web.yaml"),
     (
         "docs/indexes.md",

@@ -142,6 +142,11 @@ impl Installation {
         }
     }
 
+    /// The tree as it is by now.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
     /// Installs a package. `script_time` is the time of its scripts in `scripts.tar`, in seconds since 1970.
     ///
     /// The rules are apk's as the Go tool has them: directories are shared, the same content is no conflict, a package

@@ -18,9 +18,11 @@ use apk_rootfs::{
 };
 use apk_types::{Arch, PackageRecord};
 use package_store::StoredPackage;
+use spdx_sbom::PackageSbomError;
 use tarball::Entry;
 
 use crate::config::{ImageConfiguration, NamedText, PathMutation};
+use crate::local_files;
 use crate::resolve::{Policy, Repositories, Resolution, sorted};
 use crate::store::{FetchError, Store};
 
@@ -104,6 +106,12 @@ pub enum InstallationError {
     /// The image is to run as a user that it does not have.
     #[error("`run-as: {0}`: the image has no user of that name")]
     RunAs(String),
+    /// The configuration's own files cannot be described.
+    #[error(transparent)]
+    LocalFiles(#[from] PackageSbomError),
+    /// A time is out of range.
+    #[error("{0} seconds since 1970 is not a time that an image can have")]
+    Time(i64),
     /// The configuration cannot be written as JSON.
     #[error("/etc/apko.json: {0}")]
     Json(#[from] serde_json::Error),
@@ -209,9 +217,24 @@ pub fn install(request: &InstallRequest<'_>, packages: &[FetchedPackage]) -> Res
     for (name, pem) in request.repositories.keys(request.arch) {
         tree.write_file(&format!("etc/apk/keys/{name}"), pem.to_owned(), 0o644)?;
     }
-    apk_rootfs::write_world(&mut tree, request.world)?;
+    let has_files = configuration.paths.iter().any(|path| path.file.is_some());
+    let world: Vec<&str> = request
+        .world
+        .iter()
+        .map(String::as_str)
+        .chain(has_files.then_some(local_files::NAME))
+        .collect();
+    apk_rootfs::write_world(&mut tree, &world)?;
 
-    let (mut tree, packages) = install_packages(tree, request, packages)?;
+    let below = request.below.iter().map(|one| &one.package.record);
+    let newest = below
+        .chain(packages.iter().map(|package| &package.record))
+        .filter_map(|record| record.build_time)
+        .max();
+    let created = request
+        .source_date_epoch
+        .unwrap_or(request.build_date.max(newest.unwrap_or(i64::MIN)));
+    let (mut tree, packages) = install_packages(tree, request, packages, created)?;
     let records: Vec<InstalledPackage> = request
         .below
         .iter()
@@ -225,13 +248,6 @@ pub fn install(request: &InstallRequest<'_>, packages: &[FetchedPackage]) -> Res
             .any(|name| name.as_str() == "merged-lib")
     };
     apk_rootfs::link_database(&mut tree, records.iter().any(merged_usr))?;
-    let newest = records
-        .iter()
-        .filter_map(|package| package.record.build_time)
-        .max();
-    let created = request
-        .source_date_epoch
-        .unwrap_or(request.build_date.max(newest.unwrap_or(i64::MIN)));
 
     // The accounts of a base image are in its own layers, and none can be added to them.
     if configuration.contents.baseimage.is_none() {
@@ -272,8 +288,9 @@ fn install_packages(
     tree: Tree,
     request: &InstallRequest<'_>,
     packages: &[FetchedPackage],
-) -> Result<(Tree, Vec<Installed>), InstallError> {
-    let script_time = request.source_date_epoch.unwrap_or(request.build_date);
+    created: i64,
+) -> Result<(Tree, Vec<Installed>), InstallationError> {
+    let default_time = request.source_date_epoch.unwrap_or(request.build_date);
     let mut installation = Installation::new(tree);
     for package in packages {
         // The database has all that a package watches on one line.
@@ -285,9 +302,15 @@ fn install_packages(
             data: &package.contents.data,
             triggers: triggers.as_slice(),
         };
-        installation.install(&package, script_time)?;
+        installation.install(&package, default_time)?;
     }
-    installation.finish(request.below)
+    let times = local_files::Times {
+        created,
+        files: default_time,
+    };
+    let own = (request.configuration, request.arch);
+    local_files::install(&mut installation, packages, own, &times)?;
+    Ok(installation.finish(request.below)?)
 }
 
 /// Adds the certificates and run-time keys of the configuration, and the checksums of the bundles.
@@ -362,11 +385,14 @@ fn mutation(mutation: &PathMutation) -> Mutation {
             "empty-file" => Action::EmptyFile,
             "hardlink" => Action::Hardlink { source: source() },
             "symlink" => Action::Symlink { source: source() },
-            // Validation has refused all other types.
+            // Files are there by now. Validation has refused all other types.
             _ => Action::Permissions,
         },
         path: mutation.path.clone(),
-        mode: mutation.permissions,
+        mode: match mutation.file {
+            Some(_) => local_files::mode(mutation.permissions),
+            None => mutation.permissions,
+        },
         uid: mutation.uid,
         gid: mutation.gid,
         recursive: mutation.recursive,

@@ -58,6 +58,7 @@ mod dot;
 mod guest;
 mod install;
 mod libc;
+mod local_files;
 mod lock;
 mod phase;
 mod plan;

@@ -233,7 +233,7 @@ pub(crate) fn index(
     })
 }
 
-fn creation(created: String) -> Creation {
+pub(crate) fn creation(created: String) -> Creation {
     let tool = format!("Tool: apko ({})", env!("CARGO_PKG_VERSION"));
     Creation {
         created,

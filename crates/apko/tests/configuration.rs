@@ -50,7 +50,14 @@ fn values_that_contradict_each_other_are_refused() {
         ("{format: erofs, layering: {budget: 2}}", "layering"),
         ("layering: {strategy: magic, budget: 2}", "`magic`"),
         ("layering: {strategy: origin}", "budget"),
-        ("paths: [{path: /x, type: file}]", "`file`"),
+        ("paths: [{path: /x, type: fifo}]", "`fifo`"),
+        ("paths: [{path: /x, type: file}]", "`/x` has neither"),
+        ("paths: [{path: /x, type: file, source: a, content: b}]", "`a`"),
+        (
+            "paths: [{path: /x, type: file, source: there is none}]",
+            "No such file",
+        ),
+        ("paths: [{path: /x, type: directory, content: b}]", "`directory`"),
         ("certificates: {additional: [{name: ../x, content: y}]}", "`../x`"),
         (
             "contents: {runtime_keyring: [{name: a, content: b}, {name: a, content: c}]}",
@@ -106,6 +113,76 @@ fn an_include_is_laid_under_what_includes_it() {
         .collect();
     assert_eq!(environment, ["A=top", "B=middle"]);
     assert_eq!(loaded.files.len(), 3);
+}
+
+#[test]
+fn a_file_is_read_beside_the_configuration_that_names_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
+    fs::create_dir(directory.path().join("base")).unwrap();
+    write("base/motd", "of the base\n");
+    write("motd", "own\n");
+    write(
+        "base/base.yaml",
+        "paths: [{path: /etc/base, type: file, source: motd}]",
+    );
+    write(
+        "own.yaml",
+        "include: base/base.yaml\npaths: [{path: /etc/own, type: file, source: motd}]",
+    );
+    let configuration = load(&directory.path().join("own.yaml"), &[directory.path().to_owned()])
+        .unwrap()
+        .configuration;
+    let contents: Vec<_> = configuration
+        .paths
+        .iter()
+        .map(|path| path.file.as_ref().unwrap().bytes())
+        .collect();
+    assert_eq!(contents, ["of the base\n", "own\n"]);
+    let json = serde_json::to_string(&configuration.paths).unwrap();
+    assert!(json.contains(&oci_image::Digest::of(b"own\n").hex()), "{json}");
+}
+
+#[test]
+fn a_configuration_at_a_url_names_no_file_of_this_machine() {
+    let serve = |_: &str| Ok("paths: [{path: /x, type: file, source: /etc/passwd}]".to_owned());
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("own.yaml");
+    fs::write(&path, "include: https://example.org/base.yaml").unwrap();
+    let error = load_with(&path, &[], &serve).unwrap_err().to_string();
+    assert!(
+        error.contains("/etc/passwd") && error.contains("https://example.org/base.yaml"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_the_go_apko_does_not_know_is_refused_where_only_what_it_knows_is_wanted() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.yaml");
+    let check = |text: &str| {
+        fs::write(&path, text).unwrap();
+        let loaded = load_with(&path, &[], &|_| Ok("cmd: x".to_owned())).unwrap();
+        loaded.strictly_compatible().map_err(|error| error.to_string())
+    };
+    for (text, culprit) in [
+        (
+            "paths:\n  - {path: /x, type: file, content: a}",
+            "line 2, column 12: the type `file` of the path `/x`",
+        ),
+        (
+            "contents:\n  packages: [a, '!b']",
+            "line 2, column 17: the package to keep out `!b`",
+        ),
+        (
+            "include: https://example.org/a.yaml",
+            "line 1, column 10: the inclusion of the URL `https://example.org/a.yaml`",
+        ),
+    ] {
+        let error = check(text).unwrap_err();
+        assert!(error.contains(culprit), "{error}");
+    }
+    check("{contents: {packages: [a]}, paths: [{path: /x, type: directory}]}").unwrap();
 }
 
 #[test]
@@ -218,7 +295,9 @@ accounts:
   groups: [{groupname: web, gid: 1000, members: [web]}]
 archs: [x86_64, arm/v7]
 environment: {A: "null", B: "0x10"}
-paths: [{path: /a, type: directory, uid: 0, permissions: 0o755, recursive: true}]
+paths:
+  - {path: /a, type: directory, uid: 0, permissions: 0o755, recursive: true}
+  - {path: /a/b, type: file, content: "1\n2\n"}
 annotations: {title: "a: b"}
 volumes: [/data]
 layering: {strategy: origin, budget: 3}

@@ -266,3 +266,81 @@ fn a_file_tree_alone_says_what_was_asked_for() {
     write_cpio(&root.tree, &mut archive).unwrap();
     assert!(String::from_utf8_lossy(&archive).contains("usr/bin/hello"));
 }
+
+#[test]
+fn files_of_the_configuration_belong_to_a_package_of_their_own() {
+    let repository = Repository::new("x86_64");
+    repository.publish(&[hello().file("etc/hello.conf", 0o640, "packaged")]);
+    let yaml = "
+contents: {packages: [hello]}
+paths:
+  - {path: /etc/hello.conf, type: file, content: own}
+  - {path: /srv/www/index.html, type: file, content: <p>, permissions: 0o600, uid: 5}";
+    let additions = Additions {
+        keys: vec![repository.key()],
+        repositories: vec![repository.location()],
+        ..Additions::default()
+    };
+    let spool = tempfile::tempdir().unwrap();
+    let request = RootfsRequest {
+        configuration: &parse(yaml).unwrap(),
+        additions: &additions,
+        arch: Arch::X86_64,
+        policy: &Policy::default(),
+        source_date_epoch: None,
+        build_date: 0,
+        store: &Store::at(spool.path()),
+    };
+    let tree = rootfs(&request).unwrap().tree;
+    assert_eq!(tree.read("etc/hello.conf").unwrap(), "own");
+    assert_eq!(tree.get("etc/hello.conf").unwrap().mode, 0o644);
+    let page = tree.get("srv/www/index.html").unwrap();
+    assert_eq!((page.mode, page.uid), (0o600, 5));
+    assert_eq!(tree.read("etc/apk/world").unwrap(), "apko-local-files\nhello\n");
+    let database = String::from_utf8(tree.read("usr/lib/apk/db/installed").unwrap().to_vec()).unwrap();
+    let (before, own) = database.split_once("P:apko-local-files\n").unwrap();
+    assert!(
+        !before.contains("R:hello.conf") && own.contains("R:hello.conf"),
+        "{database}"
+    );
+    assert!(
+        own.contains("r:hello\n") && own.contains("R:index.html\na:5:0:0600\n"),
+        "{database}"
+    );
+
+    let case = Case::new(&repository);
+    let (first, second) = (case.build(yaml).unwrap(), case.build(yaml).unwrap());
+    assert_eq!(first.index.digest(), second.index.digest());
+    let other = case.build(&yaml.replace("<p>", "<q>")).unwrap();
+    assert_ne!(first.index.digest(), other.index.digest());
+    for sbom in first.sboms.iter().filter(|sbom| !sbom.name.contains("index")) {
+        assert!(
+            String::from_utf8_lossy(&sbom.json).contains("apko-local-files"),
+            "{}",
+            sbom.name
+        );
+    }
+}
+
+#[test]
+fn a_file_of_the_configuration_that_does_not_fit_is_refused_by_name() {
+    let repository = Repository::new("x86_64");
+    repository.publish(&[hello()]);
+    for (path, reason) in [
+        ("/usr/bin", "directory"),
+        ("/usr/bin/hello/x", "directory"),
+        ("/../x", ".."),
+        ("/", "no name"),
+    ] {
+        let yaml =
+            format!("{{contents: {{packages: [hello]}}, paths: [{{path: {path}, type: file, content: x}}]}}");
+        let error = Case::new(&repository).error(&yaml);
+        assert!(
+            error.contains("apko-local-files") && error.contains(reason),
+            "{path}: {error}"
+        );
+    }
+    let twice = "paths: [{path: /x, type: file, content: x}, {path: x, type: file, content: y}]";
+    let error = Case::new(&repository).error(twice);
+    assert!(error.contains("`x`") && error.contains("twice"), "{error}");
+}

@@ -150,6 +150,7 @@ fn configuration(environment: &Environment) -> ImageConfiguration {
         permissions: path.permissions,
         source: path.source.clone(),
         recursive: path.recursive,
+        ..PathMutation::default()
     };
     ImageConfiguration {
         contents: Contents {

@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 use spanned_yaml::Diagnostic;
 
 use super::explain::place_of;
-use super::{ImageConfiguration, Invalid, parse};
+use super::validate::extension;
+use super::{ImageConfiguration, Invalid, LocalFile, PathMutation, parse};
 
 /// Why a configuration could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +82,24 @@ pub struct Loaded {
     pub include_paths: Vec<PathBuf>,
 }
 
+impl Loaded {
+    /// The same, where it has nothing that the Go apko does not know.
+    ///
+    /// # Errors
+    /// The first thing that it does not know, where it is written.
+    pub fn strictly_compatible(self) -> Result<Self, ConfigError> {
+        match extension(&self.configuration, &self.files) {
+            Some(invalid) => Err(invalid_at(
+                self.files.first().map_or(Path::new(""), PathBuf::as_path),
+                invalid,
+                &self.files,
+                &self.texts,
+            )),
+            None => Ok(self),
+        }
+    }
+}
+
 /// Gets the text at a URL.
 pub type Fetch<'a> = &'a dyn Fn(&str) -> Result<String, Box<dyn Error + Send + Sync>>;
 
@@ -109,12 +128,16 @@ pub fn load_with(path: &Path, include_paths: &[PathBuf], fetch: Fetch<'_>) -> Re
         }
         let text = source.read(fetch)?;
         hasher.update(&text);
-        let layer = parse(&text).map_err(|diagnostic| ConfigError::Yaml {
+        let mut layer = parse(&text).map_err(|diagnostic| ConfigError::Yaml {
             path: found.clone(),
             diagnostic: Box::new(diagnostic),
             source_text: text.clone(),
         })?;
         texts.push(text);
+        let local = source.read_local_files(&mut layer.paths);
+        local.map_err(|invalid| {
+            invalid_at(path, invalid, std::slice::from_ref(&found), &texts[files.len()..])
+        })?;
         next = match &layer.include[..] {
             "" => None,
             include => Some(source.included(include, include_paths)?),
@@ -127,7 +150,21 @@ pub fn load_with(path: &Path, include_paths: &[PathBuf], fetch: Fetch<'_>) -> Re
         .rev()
         .reduce(|base, own| own.over(base))
         .unwrap_or_default();
-    let invalid = |invalid: Invalid| match place_of(&invalid, &files, &texts) {
+    let configuration = merged
+        .validated()
+        .map_err(|invalid| invalid_at(path, invalid, &files, &texts))?;
+    Ok(Loaded {
+        configuration,
+        files,
+        texts,
+        checksum: hasher.finalize().into(),
+        include_paths: include_paths.to_vec(),
+    })
+}
+
+/// The error of invalid values, at the place in the files where they are written if they are.
+fn invalid_at(path: &Path, invalid: Invalid, files: &[PathBuf], texts: &[String]) -> ConfigError {
+    match place_of(&invalid, files, texts) {
         Some((path, text, span)) => ConfigError::Yaml {
             path: path.clone(),
             diagnostic: Box::new(Diagnostic::new(invalid.to_string()).at(span)),
@@ -137,15 +174,7 @@ pub fn load_with(path: &Path, include_paths: &[PathBuf], fetch: Fetch<'_>) -> Re
             path: path.to_owned(),
             invalid,
         },
-    };
-    let configuration = merged.validated().map_err(invalid)?;
-    Ok(Loaded {
-        configuration,
-        files,
-        texts,
-        checksum: hasher.finalize().into(),
-        include_paths: include_paths.to_vec(),
-    })
+    }
 }
 
 /// Where a configuration is.
@@ -177,6 +206,24 @@ impl Source {
             })?,
         };
         Ok(Self::Url(url, pin))
+    }
+
+    /// Reads the files that are to be in the image, whose paths are seen from the directory of the configuration.
+    fn read_local_files(&self, paths: &mut [PathMutation]) -> Result<(), Invalid> {
+        let is_source = |mutation: &&mut PathMutation| mutation.kind == "file" && !mutation.source.is_empty();
+        for mutation in paths.iter_mut().filter(is_source) {
+            let source = mutation.source.clone();
+            let Self::File(configuration) = self else {
+                return Err(Invalid::LocalFileFromUrl(source));
+            };
+            let file = configuration.parent().unwrap_or(Path::new("")).join(&source);
+            let bytes = fs::read(&file).map_err(|error| Invalid::LocalFile {
+                file: source,
+                reason: error.to_string(),
+            })?;
+            mutation.file = Some(LocalFile::new(bytes));
+        }
+        Ok(())
     }
 
     fn read(&self, fetch: Fetch<'_>) -> Result<String, ConfigError> {

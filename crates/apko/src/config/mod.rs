@@ -10,6 +10,8 @@ mod yaml;
 use std::collections::BTreeMap;
 
 use apk_types::Arch;
+use bytes::Bytes;
+use oci_image::Digest;
 use serde::{Serialize, Serializer};
 
 pub use explain::Origin;
@@ -196,7 +198,7 @@ pub struct PathMutation {
     /// The path it is about.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub path: String,
-    /// `directory`, `empty-file`, `hardlink`, `symlink` or `permissions`.
+    /// `directory`, `empty-file`, `file`, `hardlink`, `symlink` or `permissions`.
     #[serde(rename = "type", skip_serializing_if = "String::is_empty")]
     pub kind: String,
     /// The owner to set.
@@ -208,12 +210,47 @@ pub struct PathMutation {
     /// The permission bits to set.
     #[serde(skip_serializing_if = "is_zero")]
     pub permissions: u32,
-    /// What a link points to.
+    /// What a link points to, or where a file's content is, seen from the directory of the configuration.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub source: String,
+    /// A file's content as it is written in the configuration.
+    #[serde(skip)]
+    pub content: Option<String>,
+    /// A file's content, read when the configuration was.
+    #[serde(rename = "sha256", skip_serializing_if = "Option::is_none")]
+    pub file: Option<LocalFile>,
     /// Whether it goes for everything below too.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub recursive: bool,
+}
+
+/// A file of the configuration's own; in JSON, the SHA-256 of its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalFile {
+    bytes: Bytes,
+    digest: Digest,
+}
+
+impl LocalFile {
+    /// A file with a content.
+    pub fn new(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self {
+            digest: Digest::of(&bytes),
+            bytes,
+        }
+    }
+
+    /// The content.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+}
+
+impl Serialize for LocalFile {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.digest.hex())
+    }
 }
 
 /// How an image is cut into layers.

@@ -6,8 +6,8 @@ use apk_types::Arch;
 use spanned_yaml::{Diagnostic, Fields, Node};
 
 use super::{
-    Accounts, BaseImage, Certificates, Contents, Entrypoint, Group, ImageConfiguration, Layering, NamedText,
-    PathMutation, User,
+    Accounts, BaseImage, Certificates, Contents, Entrypoint, Group, ImageConfiguration, Layering, LocalFile,
+    NamedText, PathMutation, User,
 };
 
 /// Reads a configuration from YAML, without what it includes. An unknown key is refused, as by the Go apko.
@@ -142,6 +142,7 @@ fn group(node: &Node) -> Result<Group, Diagnostic> {
 
 fn path_mutation(node: &Node) -> Result<PathMutation, Diagnostic> {
     let mut fields = Fields::new(node, "a path")?;
+    let content = fields.string("content")?;
     let mutation = PathMutation {
         path: text(&mut fields, "path")?,
         kind: text(&mut fields, "type")?,
@@ -149,6 +150,8 @@ fn path_mutation(node: &Node) -> Result<PathMutation, Diagnostic> {
         gid: fields.int("gid")?,
         permissions: fields.int("permissions")?.unwrap_or(0),
         source: text(&mut fields, "source")?,
+        file: content.clone().map(LocalFile::new),
+        content,
         recursive: fields.bool("recursive")?.unwrap_or(false),
     };
     fields.finish()?;

@@ -1,8 +1,9 @@
 //! What must hold across the values of a configuration.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
-use super::{Accounts, Entrypoint, ImageConfiguration, Layering};
+use super::{Accounts, Entrypoint, ImageConfiguration, Layering, PathMutation};
 
 /// Values that contradict each other or themselves.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,9 +28,19 @@ pub enum Invalid {
     #[error("with a base image only `contents`, `archs` and `include` can be given, but `{0}` is")]
     WithBaseImage(&'static str),
     #[error(
-        "a path of type `{kind}` cannot be made: `{path}`; types are directory, empty-file, hardlink, symlink and permissions"
+        "a path of type `{kind}` cannot be made: `{path}`; types are directory, empty-file, file, hardlink, symlink and permissions"
     )]
     PathType { path: String, kind: String },
+    #[error("a path of type `file` has either a `source` or its `content`, but `{0}` has {1}")]
+    FileContent(String, &'static str),
+    #[error("only paths of type `file` have `content`, but `{path}` is of type `{kind}`")]
+    ContentOf { path: String, kind: String },
+    #[error("`{file}` cannot be read: {reason}")]
+    LocalFile { file: String, reason: String },
+    #[error("{what} `{value}` is nothing that the Go apko knows")]
+    Extension { what: &'static str, value: String },
+    #[error("a configuration at a URL cannot bring files of this machine into an image, but names `{0}`")]
+    LocalFileFromUrl(String),
 }
 
 impl Invalid {
@@ -40,7 +51,15 @@ impl Invalid {
             Self::LayeringStrategy(_) => ("layering.strategy", "", None),
             Self::LayeringBudget => ("layering", "", None),
             Self::WithBaseImage(key) => (key, "", None),
-            Self::PathType { path, .. } => ("paths", ".path", Some(path)),
+            Self::PathType { path, .. } | Self::FileContent(path, _) | Self::ContentOf { path, .. } => {
+                ("paths", ".path", Some(path))
+            }
+            Self::LocalFile { file, .. } | Self::LocalFileFromUrl(file) => ("paths", ".source", Some(file)),
+            Self::Extension { what, value } => match *what {
+                PATH_TYPE => ("paths", ".path", Some(value)),
+                PACKAGE => ("contents.packages", "", Some(value)),
+                _ => ("include", "", None),
+            },
             Self::Duplicate { what, name } => match *what {
                 "users" => ("accounts.users", ".username", Some(name)),
                 "groups" => ("accounts.groups", ".groupname", Some(name)),
@@ -63,17 +82,7 @@ impl ImageConfiguration {
                 user.home = format!("/home/{}", user.name);
             }
         }
-        let kinds = ["directory", "empty-file", "hardlink", "symlink", "permissions"];
-        if let Some(mutation) = self
-            .paths
-            .iter()
-            .find(|mutation| !kinds.contains(&mutation.kind.as_str()))
-        {
-            return Err(Invalid::PathType {
-                path: mutation.path.clone(),
-                kind: mutation.kind.clone(),
-            });
-        }
+        self.paths.iter().try_for_each(check_path)?;
         Ok(self)
     }
 
@@ -187,4 +196,46 @@ fn check_file_name(what: &'static str, name: &str) -> Result<(), Invalid> {
         });
     }
     Ok(())
+}
+
+const PATH_TYPE: &str = "the type `file` of the path";
+const PACKAGE: &str = "the package to keep out";
+
+/// What of a configuration the Go apko does not know, if there is any such thing.
+pub(super) fn extension(configuration: &ImageConfiguration, files: &[PathBuf]) -> Option<Invalid> {
+    let path = configuration.paths.iter().find(|path| path.kind == "file");
+    let packages = &configuration.contents.packages;
+    let (what, value) = if let Some(path) = path {
+        (PATH_TYPE, path.path.clone())
+    } else if let Some(package) = packages.iter().find(|package| package.starts_with('!')) {
+        (PACKAGE, package.clone())
+    } else {
+        let is_url = |file: &&PathBuf| file.to_string_lossy().contains("://");
+        let url = files.iter().find(is_url)?;
+        ("the inclusion of the URL", url.display().to_string())
+    };
+    Some(Invalid::Extension { what, value })
+}
+
+fn check_path(mutation: &PathMutation) -> Result<(), Invalid> {
+    let path = || mutation.path.clone();
+    let kind = || mutation.kind.clone();
+    match mutation.kind.as_str() {
+        "file" => match (mutation.source.is_empty(), mutation.content.is_some()) {
+            (false, true) => Err(Invalid::FileContent(path(), "both")),
+            (true, false) => Err(Invalid::FileContent(path(), "neither")),
+            _ => Ok(()),
+        },
+        "directory" | "empty-file" | "hardlink" | "symlink" | "permissions" => match mutation.content {
+            Some(_) => Err(Invalid::ContentOf {
+                path: path(),
+                kind: kind(),
+            }),
+            None => Ok(()),
+        },
+        _ => Err(Invalid::PathType {
+            path: path(),
+            kind: kind(),
+        }),
+    }
 }

@@ -121,6 +121,9 @@ fn path(path: &PathMutation) -> EmitValue {
     out.number("gid", path.gid);
     out.put("permissions", number(path.permissions));
     out.put("source", string(&path.source));
+    if let Some(content) = &path.content {
+        out.put("content", string(content));
+    }
     out.put("recursive", path.recursive.into());
     out.done()
 }
