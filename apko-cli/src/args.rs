@@ -21,7 +21,8 @@ use crate::{
     name = "apko",
     version,
     subcommand_required = true,
-    arg_required_else_help = true
+    arg_required_else_help = true,
+    args_override_self = true
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]

@@ -31,7 +31,10 @@ use crate::failure::{Failure, Outcome};
 
 fn main() -> ExitCode {
     // Clap ends the program itself: status 2 for a wrong command line, 0 for `--help`.
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(cli_support::go_arguments(
+        std::env::args_os().collect(),
+        Cli::command,
+    ));
     match run(cli) {
         Ok(()) => ExitCode::from(EXIT_DONE),
         Err(failure) => {
@@ -83,4 +86,28 @@ fn run(cli: Cli) -> Outcome {
 
 fn printed(outcome: std::io::Result<()>) -> Outcome {
     outcome.map_err(|error| Failure::work(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_and_flags_are_those_of_the_go_tool() {
+        let table = include_str!("../tests/go-flags.txt");
+        let differences = testkit::go_flags::differences(Cli::command(), table);
+        assert_eq!(differences, [""; 0]);
+    }
+    #[test]
+    fn flags_are_written_as_for_the_go_tool() {
+        for line in [
+            "apko build a.yaml a:1 a.tar --sbom=0 --vcs=true --offline=false --cache-dir= -k a,b -k c --arch x86_64 --arch aarch64",
+            "apko build a.yaml a:1 a.tar --sbom-path a --sbom-path b",
+            "apko --log-level warn lock a.yaml --output=a.json --ignore-signatures=T --workdir=x",
+        ] {
+            let words = line.split(' ').map(Into::into).collect();
+            let words = cli_support::go_arguments(words, Cli::command);
+            assert!(Cli::try_parse_from(&words).is_ok(), "{words:?}");
+        }
+    }
 }

@@ -2,22 +2,25 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-const VALUES: [&str; 15] = [
+const VALUES: [&str; 11] = [
     "apk-cache-dir",
     "build-date",
     "cache-dir",
     "cache-source",
     "dependency-log",
-    "keyring-append",
     "license",
-    "log-policy",
     "namespace",
     "out-dir",
-    "package-append",
-    "repository-append",
     "signing-key",
     "trace",
     "workspace-dir",
+];
+
+const LISTS: [&str; 4] = [
+    "keyring-append",
+    "log-policy",
+    "package-append",
+    "repository-append",
 ];
 
 const SWITCHES: [&str; 10] = [
@@ -53,13 +56,14 @@ fn argument(name: &'static str) -> Arg {
 impl Args for BuildOnly {
     fn augment_args(command: Command) -> Command {
         let values = VALUES.map(|name| argument(name).action(ArgAction::Append));
+        let lists = LISTS.map(|name| argument(name).action(ArgAction::Append).value_delimiter(','));
         let switch = |name| {
             argument(name)
                 .num_args(0..=1)
                 .require_equals(true)
                 .default_missing_value("true")
         };
-        command.args(values).args(SWITCHES.map(switch))
+        command.args(values).args(lists).args(SWITCHES.map(switch))
     }
 
     fn augment_args_for_update(command: Command) -> Command {

@@ -38,7 +38,10 @@ fn main() -> ExitCode {
         return melange_pipeline::runner::guest_main(&arguments.collect::<Vec<_>>());
     }
     // Clap ends the program itself: status 2 for a wrong command line, 0 for `--help`.
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(cli_support::go_arguments(
+        std::env::args_os().collect(),
+        Cli::command,
+    ));
     match run(cli) {
         Ok(()) => ExitCode::from(EXIT_DONE),
         Err(failure) => {
@@ -83,4 +86,28 @@ fn run(cli: Cli) -> Outcome {
 
 fn printed(outcome: std::io::Result<()>) -> Outcome {
     outcome.map_err(|error| Failure::work(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_and_flags_are_those_of_the_go_tool() {
+        let table = include_str!("../tests/go-flags.txt");
+        let differences = testkit::go_flags::differences(Cli::command(), table);
+        assert_eq!(differences, [""; 0]);
+    }
+    #[test]
+    fn flags_are_written_as_for_the_go_tool() {
+        for line in [
+            "melange build a.yaml --debug=false --generate-index=1 --rm=f --signing-key= --out-dir a --out-dir b --arch x86_64,aarch64",
+            "melange test a.yaml --interactive=false -r a -r b,c --timeout 1h --timeout 2h",
+            "melange compile a.yaml --arch x86_64 --rm --generate-provenance=true --log-policy a,b --cache-dir= -i=false",
+        ] {
+            let words = line.split(' ').map(Into::into).collect();
+            let words = cli_support::go_arguments(words, Cli::command);
+            assert!(Cli::try_parse_from(&words).is_ok(), "{words:?}");
+        }
+    }
 }

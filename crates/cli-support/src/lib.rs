@@ -15,6 +15,7 @@
 
 mod completion;
 mod deferred;
+mod go_arguments;
 mod network;
 mod progress;
 mod reference;
@@ -22,6 +23,7 @@ mod version;
 
 pub use completion::{Completion, completion_examples, print_completion};
 pub use deferred::Deferred;
+pub use go_arguments::go_arguments;
 pub use network::{Network, NetworkError, cache_directory};
 pub use progress::{Progress, Watcher};
 pub use reference::reference_page;

@@ -12,9 +12,10 @@
 //! ```
 //!
 //! [`Server`] serves such a repository over HTTP, and misbehaves where it is told to. [`shared_paths`] gives packages that
-//! have files in common. [`schema`] judges values by JSON schemas.
+//! have files in common. [`schema`] judges values by JSON schemas, [`go_flags`] command lines by tables of the Go tools' flags.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::missing_panics_doc)]
 
+pub mod go_flags;
 pub mod schema;
 mod server;
 mod shared_paths;
