@@ -21,7 +21,8 @@ use crate::check;
 use crate::compilation::{commit, compiled, configuration_path, env_file_values, read};
 use crate::failing_step::Subject;
 use crate::failure::{Failure, Outcome, print};
-use crate::guest::{Interrupts, Show, describe, source_tools};
+use crate::guest::source_tools;
+use crate::show::{Interrupts, Show, describe};
 
 /// One architecture's part of the work.
 struct Task {

@@ -1,31 +1,24 @@
-//! What building and testing share on the command line: where steps run, what they see, and how they are shown.
+//! What building and testing share on the command line: where steps run and what they see.
 
 use std::collections::BTreeMap;
 use std::env;
-use std::fs::{self, File};
-use std::io::{IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
 
-use anstream::eprintln;
 use apk_repository::Client;
 use apk_types::Arch;
 use apko::{Additions, Policy, Store};
 use clap::{ArgAction, Args, ValueEnum};
-use cli_support::{Progress, Steps, size, time};
-use melange::{ApkoEnvironment, Event, GuestOptions, RootCache, SourceTools, StopAfter};
+use cli_support::{Progress, Steps};
+use melange::{ApkoEnvironment, GuestOptions, RootCache, SourceTools, StopAfter};
 use melange_config::types::Resources;
-use melange_pipeline::runner::{Bubblewrap, Cancel, Helper, Limits, Native, Network, Runner, StepEvent};
+use melange_pipeline::runner::{Bubblewrap, Cancel, Helper, Native, Network, Runner};
 
 use crate::failure::{Failure, Outcome};
+use crate::resources::limits;
 
 /// How many guest trees are kept.
 pub(crate) const KEPT_TREES: usize = 6;
-
-/// More processes than any build has, and fewer than bring a machine down.
-const MOST_PROCESSES: u64 = 32 * 1024;
 
 /// The hidden command that enters guests.
 pub(crate) const GUEST_COMMAND: &str = "guest-main";
@@ -297,255 +290,6 @@ pub(crate) fn source_tools(environment: &ApkoEnvironment) -> SourceTools {
     SourceTools::new(environment.policy.client.clone(), env::var_os("PATH").as_deref())
 }
 
-pub(crate) fn limits(resources: Option<&Resources>) -> Outcome<Limits> {
-    let Some(resources) = resources else {
-        return Ok(Limits::default());
-    };
-    let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-    let cpus = given(&resources.cpu)
-        .map(|text| parse_cpus(&text))
-        .transpose()
-        .map_err(Failure::usage)?;
-    let memory = given(&resources.memory)
-        .map(|text| parse_memory(&text))
-        .transpose()
-        .map_err(Failure::usage)?;
-    Ok(Limits {
-        memory,
-        cpus,
-        processes: Some(MOST_PROCESSES),
-    })
-}
-
-/// Reads an amount of memory as Kubernetes writes it: `4Gi`, `500M`, a number of bytes.
-fn parse_memory(text: &str) -> Result<u64, String> {
-    let units = [
-        ("Ki", 1 << 10),
-        ("Mi", 1 << 20),
-        ("Gi", 1 << 30),
-        ("Ti", 1_u64 << 40),
-        ("k", 1000),
-        ("K", 1000),
-        ("M", 1_000_000),
-        ("G", 1_000_000_000),
-        ("T", 1_000_000_000_000),
-        ("", 1),
-    ];
-    let error = || format!("the memory `{text}` is not an amount such as 4Gi or 500M");
-    let (number, unit) = units
-        .iter()
-        .find_map(|(name, unit)| Some((text.strip_suffix(name)?, unit)))
-        .ok_or_else(error)?;
-    let number: f64 = number.trim().parse().map_err(|_| error())?;
-    match number > 0.0 {
-        true => Ok((number * *unit as f64) as u64),
-        false => Err(error()),
-    }
-}
-
-/// Reads a number of processors as Kubernetes writes it: `2`, `0.5`, `500m`.
-fn parse_cpus(text: &str) -> Result<f64, String> {
-    let (number, unit) = text
-        .strip_suffix('m')
-        .map_or((text, 1.0), |number| (number, 1e-3));
-    match number.trim().parse::<f64>() {
-        Ok(number) if number > 0.0 => Ok(number * unit),
-        _ => Err(format!(
-            "the processors `{text}` are not a number such as 2 or 500m"
-        )),
-    }
-}
-
-/// Whether somebody ended the work, and whether the terminal belongs to a shell in the guest.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Interrupts {
-    happened: Arc<AtomicBool>,
-    in_shell: Arc<AtomicBool>,
-}
-
-impl Interrupts {
-    /// Ends running steps on Ctrl-C and on a request to terminate. Ctrl-C in a guest's shell is that shell's matter.
-    pub(crate) fn watch(cancel: &Cancel) -> Outcome<Self> {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-        let interrupts = Self::default();
-        let signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP]);
-        let mut signals =
-            signals.map_err(|error| Failure::work(format!("signals cannot be watched: {error}")))?;
-        let (cancel, own) = (cancel.clone(), interrupts.clone());
-        std::thread::spawn(move || {
-            for signal in signals.forever() {
-                if signal == SIGINT && own.in_shell.load(Ordering::Relaxed) {
-                    continue;
-                }
-                own.happened.store(true, Ordering::Relaxed);
-                cancel.cancel();
-            }
-        });
-        Ok(interrupts)
-    }
-
-    pub(crate) fn happened(&self) -> bool {
-        self.happened.load(Ordering::Relaxed)
-    }
-}
-
-/// Shows the events of a build or a test.
-pub(crate) struct Show<'a> {
-    steps: &'a Steps,
-    interrupts: Interrupts,
-    /// Set before each line where several architectures are built at once.
-    prefix: String,
-    package: String,
-    log: Option<(PathBuf, File)>,
-    trace: Option<&'a Mutex<File>>,
-    explains: bool,
-    start: Instant,
-}
-
-impl<'a> Show<'a> {
-    pub(crate) fn new(steps: &'a Steps, interrupts: &Interrupts, prefix: String) -> Self {
-        Self {
-            steps,
-            interrupts: interrupts.clone(),
-            prefix,
-            package: String::new(),
-            log: None,
-            trace: None,
-            explains: false,
-            start: Instant::now(),
-        }
-    }
-
-    /// Also writes what the steps say to `DIRECTORY/ARCH/NAME.log`.
-    pub(crate) fn with_log(mut self, directory: Option<&Path>, arch: Arch, name: &str) -> Outcome<Self> {
-        if let Some(directory) = directory {
-            let directory = directory.join(arch.apk_name());
-            let path = directory.join(format!("{name}.log"));
-            let file = fs::create_dir_all(&directory).and_then(|()| File::create(&path));
-            let file = file.map_err(|error| Failure::at(&path, &error))?;
-            self.log = Some((path, file));
-        }
-        Ok(self)
-    }
-
-    /// Also writes how long each step took to a file, one JSON object a line.
-    pub(crate) fn with_trace(mut self, trace: Option<&'a Mutex<File>>) -> Self {
-        self.trace = trace;
-        self
-    }
-
-    /// Also says why each dependency was found.
-    pub(crate) fn with_reasons(mut self, explains: bool) -> Self {
-        self.explains = explains;
-        self
-    }
-
-    /// Where the log lies, if there is one.
-    pub(crate) fn log(&self) -> Option<&Path> {
-        self.log.as_ref().map(|(path, _)| path.as_path())
-    }
-
-    fn line(&mut self, text: &str) {
-        if self.steps.shows_steps() {
-            eprintln!("{}{text}", self.prefix);
-        }
-        if let Some((_, log)) = &mut self.log {
-            // What is shown is what counts; a full disk shows elsewhere.
-            let _ = writeln!(log, "{text}");
-        }
-    }
-
-    fn step(&mut self, event: &StepEvent<'_>) {
-        match event {
-            StepEvent::Started { number, step } => {
-                let label = step
-                    .label
-                    .as_deref()
-                    .map(|label| format!(" {label}"))
-                    .unwrap_or_default();
-                let place = step
-                    .location
-                    .as_deref()
-                    .map(|place| format!("  {place}"))
-                    .unwrap_or_default();
-                self.line(&format!(
-                    "  ┌ {} step {number}{label}{place}",
-                    self.package.clone()
-                ));
-            }
-            StepEvent::Output { line, .. } => self.line(&format!("  │ {line}")),
-            StepEvent::Done { number, step, took } => {
-                self.interrupts.in_shell.store(false, Ordering::Relaxed);
-                self.line(&format!("  └ {}", time(*took)));
-                if let Some(trace) = self.trace {
-                    let start = self.start.elapsed().saturating_sub(*took);
-                    let span = serde_json::json!({
-                        "package": self.package,
-                        "step": number,
-                        "name": step.label,
-                        "location": step.location,
-                        "start_seconds": start.as_secs_f64(),
-                        "duration_seconds": took.as_secs_f64(),
-                    });
-                    let mut trace = trace.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                    let _ = writeln!(trace, "{span}");
-                }
-            }
-            StepEvent::Shell { failure, workdir, .. } => {
-                self.interrupts.in_shell.store(true, Ordering::Relaxed);
-                if let Some(failure) = failure {
-                    self.line(&format!("  └ {}", cli_support::chain(*failure)));
-                }
-                eprintln!(
-                    "A shell in the guest at {workdir}: `exit 0` goes on with the next step, `exit 1` gives up."
-                );
-            }
-        }
-    }
-
-    /// Shows one event.
-    pub(crate) fn show(&mut self, event: &Event<'_>) {
-        match event {
-            Event::Step(event) => self.step(event),
-            Event::Pipeline { package } => (*package).clone_into(&mut self.package),
-            Event::Finding { package, finding } => {
-                let text = format!("{package}: linter {}: {}", finding.linter, finding.message);
-                self.steps.warn(&text);
-            }
-            Event::Analyzed { package, found } if self.explains => {
-                for reason in &found.reasons {
-                    let list = [(&found.runtime, "needs"), (&found.provides, "provides")];
-                    let verb = list.iter().find(|(list, _)| list.contains(&reason.entry));
-                    let verb = verb.map_or("vendors", |(_, verb)| verb);
-                    eprintln!(
-                        "{package} {verb} {}: {} {}",
-                        reason.entry, reason.path, reason.because
-                    );
-                }
-            }
-            Event::Warning { message } => self.steps.warn(message),
-            Event::Kept { path } => {
-                self.line(&format!("the guest and the workspace stay in {}", path.display()));
-                self.line(&format!(
-                    "enter the guest again with:\n  melange enter {}",
-                    path.display()
-                ));
-            }
-            _ => {}
-        }
-    }
-}
-
-/// A package in a few words.
-pub(crate) fn describe(record: &apk_types::PackageRecord, arch: Arch) -> String {
-    format!(
-        "{} {} ({arch})  {}",
-        record.name,
-        record.version,
-        size(record.size)
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -580,18 +324,6 @@ mod tests {
         );
         for text in ["", "x", "3.", "a:"] {
             assert!(stop_after(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn resources_are_read_as_kubernetes_writes_them() {
-        assert_eq!(parse_memory("4Gi"), Ok(4 << 30));
-        assert_eq!(parse_memory("500M"), Ok(500_000_000));
-        assert_eq!(parse_memory("1024"), Ok(1024));
-        assert_eq!(parse_cpus("500m"), Ok(0.5));
-        assert_eq!(parse_cpus("2"), Ok(2.0));
-        for text in ["", "x", "-1Gi", "0"] {
-            assert!(parse_memory(text).is_err() && parse_cpus(text).is_err(), "{text}");
         }
     }
 }

@@ -13,7 +13,8 @@ use crate::args::Compilation;
 use crate::compilation::{compiled, configuration_path, env_file_values, read};
 use crate::failing_step::Subject;
 use crate::failure::{Failure, Outcome, print};
-use crate::guest::{GuestArguments, Interrupts, Show, source_tools};
+use crate::guest::{GuestArguments, source_tools};
+use crate::show::{Interrupts, Show};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:

@@ -19,7 +19,9 @@ use super::names::{Names, rounded};
 use super::plan::words;
 use super::{Opened, options};
 use crate::failure::{Failure, Outcome, print};
-use crate::guest::{Interrupts, limits, runners};
+use crate::guest::runners;
+use crate::resources::limits;
+use crate::show::Interrupts;
 
 /// How many trees of guests are kept: a workspace has more environments than a single build, and comes back to each.
 const KEPT_TREES: usize = 32;
