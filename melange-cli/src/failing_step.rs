@@ -220,6 +220,42 @@ mod tests {
     }
 
     #[test]
+    fn a_guest_for_another_machine_says_what_runs_its_programs() {
+        let error = StepError {
+            number: "1".to_owned(),
+            of: 2,
+            label: None,
+            location: None,
+            took: Duration::from_millis(20),
+            failure: StepFailure::NoShell {
+                last_lines: Vec::new(),
+            },
+        };
+        let subject = |arch| Subject {
+            version: "1-r0".to_owned(),
+            arch,
+            log: None,
+            is_interactive: false,
+        };
+        let text = subject(Arch::S390x).text("hello", "the test's ", &error);
+        assert!(
+            text.starts_with(
+                "hello 1-r0 (s390x): the test's step 1 of 2 could not be run, for the guest's /bin/sh does not run \
+                 here, after 0.02 s\n  programs for s390x run on this machine ("
+            ),
+            "{text}"
+        );
+        assert!(
+            text.contains("by qemu-user alone: install qemu-user-static"),
+            "{text}"
+        );
+        if let Some(host) = host() {
+            let text = subject(host).text("hello", "", &error);
+            assert!(text.contains("add a package with a shell"), "{text}");
+        }
+    }
+
+    #[test]
     fn the_command_to_paste_is_the_same_with_a_step_to_stop_after() {
         let arguments = ["/usr/bin/melange", "build", "a b.yaml"].map(str::to_owned);
         assert_eq!(

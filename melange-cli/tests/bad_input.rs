@@ -9,11 +9,13 @@
 
 use std::env;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use apk_index::Index;
 use apk_types::Arch;
 use melange::{BuildError, BuildReport, BuildRequest, Event, GuestTree, PackagePlan, Plan, build_plan};
 use melange_pipeline::runner::{
@@ -416,4 +418,74 @@ fn a_guest_without_a_shell_is_told_from_a_failing_script() {
             runner.name()
         );
     }
+}
+
+#[test]
+fn a_guest_for_another_machine_is_told_by_its_shell_which_does_not_start() {
+    for runner in all_runners() {
+        let directory = tempfile::tempdir().unwrap();
+        let request = BuildRequest::new(
+            Arch::Aarch64,
+            directory.path().join("out"),
+            directory.path().join("scratch"),
+        );
+        // An ELF header for a machine that has no programs anywhere, not even with qemu-user.
+        let mut program = b"\x7fELF\x02\x01\x01".to_vec();
+        program.resize(16, 0);
+        program.extend([2, 0, 0xff, 0x7f]);
+        program.resize(120, 0);
+        let mut guest = |root: &Path, _: bool| {
+            let shell = root.join("bin/sh");
+            fs::create_dir_all(root.join("bin"))?;
+            fs::write(&shell, &program)?;
+            fs::set_permissions(&shell, fs::Permissions::from_mode(0o755))?;
+            Ok(GuestTree::default())
+        };
+        let result = build_plan(&plan("true"), &request, &mut guest, &*runner, &mut |_: Event<
+            '_,
+        >| {});
+        let failure = failure(result);
+        assert!(
+            matches!(failure, StepFailure::NoShell { .. }),
+            "{}: {failure:?}",
+            runner.name()
+        );
+        assert_eq!(left_in(directory.path()), [""; 0].map(PathBuf::from));
+    }
+}
+
+#[test]
+fn a_kill_at_any_point_leaves_packages_that_are_whole_or_none() {
+    let Some(runner) = runners().into_iter().next() else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let script = "mkdir -p melange-out/x/usr/share/x && cd melange-out/x/usr/share/x\n\
+                  seq 2000 | xargs touch; head -c 20000000 /dev/urandom >noise";
+    let index = directory.path().join("out/x86_64/APKINDEX.tar.gz");
+    for milliseconds in [0, 20, 60, 120, 250, 400, 600, 800, 1000, 1500] {
+        let mut child = start_child(directory.path(), &runner, script);
+        thread::sleep(Duration::from_millis(milliseconds));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let packages = left_in(directory.path())
+            .into_iter()
+            .filter(|path| path.extension().is_some_and(|kind| kind == "apk"));
+        for package in packages {
+            let mut file = fs::File::open(&package).unwrap();
+            let size = file.metadata().unwrap().len();
+            let record = apk_index::record("x", &mut file, size, &apk_package::Limits::default());
+            assert_eq!(record.unwrap().name, "x", "after {milliseconds} ms");
+        }
+        if let Ok(archive) = fs::read(&index) {
+            Index::open_unverified(&archive, Index::MAX_SIZE).unwrap();
+        }
+    }
+    build(directory.path(), script, &runner, |_| {}).unwrap();
+    let mut names: Vec<_> = left_in(directory.path())
+        .iter()
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["APKINDEX.tar.gz", "x-1-r0.apk"]);
 }
