@@ -1,8 +1,10 @@
-//! The two pipelines against servers of the tests' own.
+//! The two pipelines against servers of the tests' own: `fetch` here, `git-checkout` below.
+
+mod git;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use apk_repository::ClientOptions;
@@ -346,198 +348,31 @@ fn a_server_that_says_nothing_does_not_hold_up_the_end() {
     assert_eq!(failure.to_string(), "x");
 }
 
-/// A repository with a branch and tags, served by git's own daemon.
-struct Repository {
-    dir: TempDir,
-    port: u16,
-    daemon: Child,
-}
-
-impl Drop for Repository {
-    fn drop(&mut self) {
-        let _ = self.daemon.kill();
-        let _ = self.daemon.wait();
-    }
-}
-
-impl Repository {
-    /// Nothing where git or its daemon is missing.
-    fn new() -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .ok()?
-            .local_addr()
-            .ok()?
-            .port();
-        let path = Command::new("git").arg("--exec-path").output().ok()?;
-        let daemon = PathBuf::from(String::from_utf8_lossy(&path.stdout).trim()).join("git-daemon");
-        if !daemon.exists() {
-            eprintln!("skipped: there is no git daemon here");
-            return None;
-        }
-        let daemon = Command::new(daemon)
-            .args(["--export-all", "--reuseaddr", "--listen=127.0.0.1"])
-            .arg(format!("--port={port}"))
-            .arg(format!("--base-path={}", dir.path().display()))
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
-        let repository = Self { dir, port, daemon };
-        repository.git(&["init", "--quiet", "--initial-branch=main", "."]);
-        repository.commit("one");
-        repository.git(&["tag", "v1"]);
-        repository.git(&["tag", "-a", "-m", "note", "v1-note"]);
-        repository.commit("two");
-        repository.git(&["checkout", "--quiet", "-b", "fixes", "v1"]);
-        repository.commit("fix");
-        repository.git(&["checkout", "--quiet", "main"]);
-        for _ in 0..100 {
-            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Some(repository);
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        None
-    }
-
-    fn git(&self, arguments: &[&str]) -> String {
-        let work = self.dir.path().join("thing");
-        fs::create_dir_all(&work).unwrap();
-        let mut command = Command::new("git");
-        command
-            .args(["-c", "user.name=Lab", "-c", "user.email=lab@example.org"])
-            .args(arguments)
-            .current_dir(work)
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("GIT_AUTHOR_DATE", "@1700000000 +0000")
-            .env("GIT_COMMITTER_DATE", "@1700000000 +0000");
-        let output = command.output().unwrap();
-        assert!(
-            output.status.success(),
-            "{arguments:?} {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
-    }
-
-    fn commit(&self, name: &str) {
-        fs::write(self.dir.path().join("thing").join(name), name).unwrap();
-        self.git(&["add", "."]);
-        self.git(&["commit", "--quiet", "-m", name]);
-    }
-
-    fn id(&self, name: &str) -> String {
-        self.git(&["rev-parse", name])
-    }
-
-    fn url(&self) -> String {
-        format!("git://127.0.0.1:{}/thing", self.port)
-    }
-
-    fn check_out(&self, lab: &Lab, inputs: &[(&str, &str)]) -> Result<bool, String> {
-        let url = self.url();
-        let inputs: Vec<_> = [("repository", url.as_str()), ("max-retries", "0")]
-            .into_iter()
-            .chain(inputs.iter().copied())
-            .collect();
-        lab.get("git-checkout", &inputs, "")
-    }
-}
-
 #[test]
-fn a_tag_or_branch_is_checked_out_where_it_should_be() {
-    let Some(repository) = Repository::new() else {
-        return;
-    };
-    let (one, two, note) = (
-        repository.id("v1"),
-        repository.id("main"),
-        repository.id("v1-note"),
+fn a_mirror_gives_what_the_first_place_does_not_have() {
+    let lab = Lab::new();
+    let (mirror, hash) = lab.serve("mirror.txt", b"plain");
+    let (other, _) = lab.serve("other.txt", b"other");
+    let gone = format!("{}/plain.txt", lab.server.url());
+    // One that has something else is passed over like one that has nothing.
+    let mirrors = format!("{other} {mirror}");
+    let inputs = [
+        ("uri", gone.as_str()),
+        ("mirrors", mirrors.as_str()),
+        ("expected-sha256", &hash),
+        ("extract", "false"),
+    ];
+    assert_eq!(lab.fetch(&inputs), Ok(true));
+    // It has the name that the first place gives it.
+    assert_eq!(lab.read("plain.txt"), "plain");
+    let inputs = [
+        ("uri", gone.as_str()),
+        ("mirrors", other.as_str()),
+        ("expected-sha256", &hash),
+    ];
+    let error = Lab::new().fetch(&inputs).unwrap_err();
+    assert!(
+        error.contains("plain.txt") && error.contains("other.txt"),
+        "{error}"
     );
-    for (inputs, files) in [
-        (
-            vec![("tag", "v1"), ("expected-commit", one.as_str())],
-            vec!["one"],
-        ),
-        (vec![("tag", "v1-note"), ("expected-commit", &one)], vec!["one"]),
-        (vec![("tag", "v1-note"), ("expected-commit", &note)], vec!["one"]),
-        (
-            vec![("branch", "main"), ("expected-commit", &two)],
-            vec!["one", "two"],
-        ),
-        (vec![("branch", "main"), ("expected-commit", &one)], vec!["one"]),
-        (vec![], vec!["one", "two"]),
-    ] {
-        let lab = Lab::new();
-        fs::write(lab.path("kept"), "").unwrap();
-        fs::write(lab.path("one"), "before").unwrap();
-        assert_eq!(repository.check_out(&lab, &inputs), Ok(true), "{inputs:?}");
-        let mut found: Vec<_> = fs::read_dir(lab.path(""))
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        found.sort();
-        let mut wanted = vec![".git", "kept"];
-        wanted.extend(files);
-        wanted.sort_unstable();
-        assert_eq!(found, wanted, "{inputs:?}");
-        assert_eq!(lab.read("one"), "one");
-    }
-}
-
-#[test]
-fn another_commit_than_was_expected_is_refused_and_leaves_nothing() {
-    let Some(repository) = Repository::new() else {
-        return;
-    };
-    let (one, fix) = (repository.id("v1"), repository.id("fixes"));
-    for (inputs, text) in [
-        (
-            vec![("tag", "v1"), ("expected-commit", fix.as_str())],
-            "expected was",
-        ),
-        (
-            vec![("branch", "main"), ("expected-commit", &fix)],
-            "not in its history",
-        ),
-        (
-            vec![
-                ("branch", "main"),
-                ("expected-commit", &one),
-                ("expected-commit-is-branch-tip", "true"),
-            ],
-            "must be the newest one",
-        ),
-        (vec![("branch", "main"), ("tag", "v1")], "exclude each other"),
-        (vec![("tag", "--upload-pack=x")], "looks like an option"),
-        (vec![("tag", "none")], "`git clone` ended with"),
-    ] {
-        let lab = Lab::new();
-        let error = repository.check_out(&lab, &inputs).unwrap_err();
-        assert!(error.contains(text), "{inputs:?}: {error}");
-        assert_eq!(fs::read_dir(lab.path("")).unwrap().count(), 0);
-    }
-}
-
-#[test]
-fn cherry_picks_make_the_same_commits_every_time() {
-    let Some(repository) = Repository::new() else {
-        return;
-    };
-    let picks = format!("fixes/{}: it breaks otherwise", repository.id("fixes"));
-    let heads = [(), ()].map(|()| {
-        let lab = Lab::new();
-        let inputs = [
-            ("branch", "main"),
-            ("destination", "sub"),
-            ("cherry-picks", picks.as_str()),
-        ];
-        assert_eq!(repository.check_out(&lab, &inputs), Ok(true));
-        assert_eq!(lab.read("sub/fix"), "fix");
-        let mut git = Command::new("git");
-        git.args(["-c", "safe.directory=*", "rev-parse", "HEAD"])
-            .current_dir(lab.path("sub"));
-        String::from_utf8(git.output().unwrap().stdout).unwrap()
-    });
-    assert_eq!(heads[0], heads[1]);
 }
