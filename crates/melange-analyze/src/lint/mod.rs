@@ -6,6 +6,8 @@ mod names;
 use std::borrow::Cow;
 use std::io;
 
+use serde_json::{Value, json};
+
 use crate::PackageTree;
 
 /// What a linter's finding does to a build where nobody says otherwise.
@@ -44,6 +46,8 @@ pub struct Linter {
 struct Report {
     message: String,
     items: Vec<Item>,
+    /// What JSON has of it, where that is more than the items' paths.
+    details: Option<Value>,
 }
 
 /// What a linter found in a package.
@@ -57,6 +61,7 @@ pub struct Finding {
     pub advice: &'static str,
     /// Where it is wrong, in the tree's order.
     pub items: Vec<Item>,
+    details: Option<Value>,
 }
 
 /// One place of a finding.
@@ -116,6 +121,7 @@ pub fn lint(subject: &Subject<'_>, linters: &[&str]) -> Result<Vec<Finding>, Lin
             message: report.message,
             advice: linter.advice,
             items: report.items,
+            details: report.details,
         }));
     }
     Ok(findings)
@@ -124,41 +130,38 @@ pub fn lint(subject: &Subject<'_>, linters: &[&str]) -> Result<Vec<Finding>, Lin
 /// A package's findings as JSON, in the shape that the Go melange persists them in: `package_name`, and `findings` by
 /// the linter's name, each with `message`, `explain` and `details`.
 ///
-/// Details name the files: as `paths`, or with more about each as `files`, `binaries` or `references`.
+/// Details name the files, as `paths` or, with more about each, under names of the linter's own.
 pub fn to_json(package: &str, findings: &[&Finding]) -> String {
     let mut by_linter = serde_json::Map::new();
     for finding in findings {
-        let mut entry = serde_json::json!({ "message": finding.message, "explain": finding.advice });
-        if !finding.items.is_empty() {
-            entry["details"] = finding.details();
+        let mut entry = json!({ "message": finding.message, "explain": finding.advice });
+        if let Some(details) = finding.details() {
+            entry["details"] = details;
         }
-        by_linter.insert(finding.linter.to_owned(), serde_json::json!([entry]));
+        by_linter.insert(finding.linter.to_owned(), json!([entry]));
     }
     by_linter.sort_keys();
-    let document = serde_json::json!({ "package_name": package, "findings": by_linter });
+    let document = json!({ "package_name": package, "findings": by_linter });
     serde_json::to_string_pretty(&document).unwrap_or_default()
 }
 
 impl Finding {
-    fn details(&self) -> serde_json::Value {
+    fn details(&self) -> Option<Value> {
+        if self.details.is_some() || self.items.is_empty() {
+            return self.details.clone();
+        }
         let (list, note) = match self.linter {
-            "setuidgid" | "worldwrite" => ("files", "mode"),
             "unsupportedarch" => ("files", "arch"),
             "binaryarch" => ("binaries", "arch"),
             "nonlinux" => ("references", "platform"),
-            "duplicate" => ("files", "note"),
             linter => {
                 let list = if linter == "strip" { "binaries" } else { "paths" };
                 let paths: Vec<&str> = self.items.iter().map(|item| item.path.as_str()).collect();
-                return serde_json::json!({ list: paths });
+                return Some(json!({ list: paths }));
             }
         };
-        let entry = |item: &Item| {
-            let about = item.note.as_deref().unwrap_or_default();
-            let about = about.strip_prefix(&format!("{note} ")).unwrap_or(about);
-            serde_json::json!({ "path": item.path, note: about })
-        };
-        serde_json::json!({ list: self.items.iter().map(entry).collect::<Vec<_>>() })
+        let entry = |item: &Item| json!({ "path": item.path, note: item.note });
+        Some(json!({ list: self.items.iter().map(entry).collect::<Vec<_>>() }))
     }
 }
 
@@ -212,6 +215,7 @@ fn report_paths(paths: Vec<String>, message: impl FnOnce(usize) -> String) -> Op
     (!paths.is_empty()).then(|| Report {
         message: message(paths.len()),
         items: paths.into_iter().map(|path| Item { path, note: None }).collect(),
+        details: None,
     })
 }
 
@@ -220,6 +224,7 @@ fn report_items(items: Vec<Item>, message: impl FnOnce(usize) -> String) -> Opti
     (!items.is_empty()).then(|| Report {
         message: message(items.len()),
         items,
+        details: None,
     })
 }
 
@@ -233,62 +238,79 @@ mod tests {
     use super::*;
     use crate::MemoryTree;
 
-    fn found(name: &str, tree: &MemoryTree, linter: &str) -> Vec<String> {
-        let subject = Subject {
-            name,
-            tree,
-            test_pipelines: &[],
-        };
-        let findings = lint(&subject, &[linter]).unwrap();
-        findings
-            .into_iter()
-            .flat_map(|finding| finding.items)
-            .map(|item| item.path)
-            .collect()
-    }
-
-    #[test]
-    fn the_table_is_sorted_and_its_defaults_are_those_of_melange() {
-        assert!(LINTERS.is_sorted_by_key(|linter| linter.name));
-        assert_eq!(
-            defaults(Default::Require),
-            [
-                "dev",
-                "infodir",
-                "libtool/la-files",
-                "setuidgid",
-                "tempdir",
-                "usrmerge",
-                "varempty",
-                "worldwrite"
-            ]
-        );
-        assert_eq!(defaults(Default::Ignore), ["documentation", "empty"]);
-    }
-
     #[test]
     fn findings_have_the_shape_that_the_go_tool_persists() {
         let mut tree = MemoryTree::default();
-        tree.file("usr/bin/su", 0o4755, "");
-        tree.file("opt/x", 0o644, "");
+        tree.file("usr/bin/su", 0o6755, "");
+        tree.file("opt/x", 0o646, "");
+        tree.file("usr/darwin", 0o644, "");
+        for (directory, size) in [("a", 2048), ("b", 2048), ("c", 40_000), ("d", 40_000)] {
+            tree.file(&format!("usr/{directory}/data"), 0o644, vec![7; size]);
+        }
+        for module in ["x", "y"] {
+            tree.file(
+                &format!("usr/lib/python3.12/site-packages/{module}.py"),
+                0o644,
+                "",
+            );
+        }
         let subject = Subject {
             name: "x",
             tree: &tree,
             test_pipelines: &[],
         };
-        let findings = lint(&subject, &["setuidgid", "opt"]).unwrap();
-        let json = to_json("x-1-r0", &findings.iter().collect::<Vec<_>>());
-        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-        assert_eq!(json["package_name"], "x-1-r0");
-        let file = &json["findings"]["setuidgid"][0]["details"]["files"][0];
-        assert_eq!(*file, serde_json::json!({ "path": "usr/bin/su", "mode": "4755" }));
-        assert_eq!(json["findings"]["opt"][0]["details"]["paths"][0], "opt/x");
-        assert!(
-            json["findings"]["opt"][0]["message"]
-                .as_str()
-                .unwrap()
-                .contains("/opt")
-        );
+        let linters = [
+            "setuidgid",
+            "worldwrite",
+            "opt",
+            "nonlinux",
+            "duplicate",
+            "python/multiple",
+            "python/docs",
+        ];
+        let findings = lint(&subject, &linters).unwrap();
+        let text = to_json("x-1-r0", &findings.iter().collect::<Vec<_>>());
+        let found: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(found["package_name"], "x-1-r0");
+        let set = |count: usize, paths: [&str; 2], size: u64, text: &str| {
+            json!({
+                "basename": "data", "count": count, "size_bytes": size, "size": text,
+                "wasted_bytes": size, "wasted_size": text, "paths": paths,
+            })
+        };
+        let duplicates = [
+            set(2, ["usr/c/data", "usr/d/data"], 40_000, "40 kB"),
+            set(2, ["usr/a/data", "usr/b/data"], 2048, "2.0 kB"),
+        ];
+        let permissions = ["setuid", "setgid"];
+        for (linter, details) in [
+            (
+                "setuidgid",
+                json!({ "files": [{ "path": "usr/bin/su", "mode": "6755", "permissions": permissions }] }),
+            ),
+            (
+                "worldwrite",
+                json!({ "files": [{ "path": "opt/x", "mode": "646", "permissions": ["world-writable"] }] }),
+            ),
+            ("opt", json!({ "paths": ["opt/x"] })),
+            (
+                "nonlinux",
+                json!({ "references": [{ "path": "usr/darwin", "platform": "macos" }] }),
+            ),
+            ("python/multiple", json!({ "count": 2, "packages": ["x", "y"] })),
+            (
+                "duplicate",
+                json!({
+                    "total_duplicate_sets": 2, "total_wasted_bytes": 42_048, "total_wasted_size": "42 kB",
+                    "duplicates": duplicates,
+                }),
+            ),
+        ] {
+            assert_eq!(found["findings"][linter][0]["details"], details, "{linter}");
+        }
+        let message = found["findings"]["opt"][0]["message"].as_str().unwrap();
+        assert!(message.contains("/opt"), "{message}");
+        assert_eq!(found["findings"]["python/docs"], Value::Null);
     }
 
     #[test]
@@ -301,96 +323,5 @@ mod tests {
         };
         let error = lint(&subject, &["setuidgit"]).unwrap_err().to_string();
         assert!(error.contains("no linter `setuidgit`"), "{error}");
-    }
-
-    #[test]
-    fn each_path_linter_finds_its_path_and_leaves_others_alone() {
-        for (linter, package, bad, good) in [
-            ("dev", "x", "dev/null", "usr/dev/null"),
-            ("documentation", "x", "usr/share/x/README.md", "usr/bin/x"),
-            ("opt", "x", "opt/x", "usr/opt"),
-            ("object", "x", "usr/lib/x.o", "usr/lib/x.so"),
-            ("maninfo", "x", "usr/share/man/man1/x.1.gz", "usr/share/x.1"),
-            (
-                "sbom",
-                "x",
-                "var/lib/db/sbom/x.json",
-                "var/lib/db/sbom/x.spdx.json",
-            ),
-            ("srv", "x", "srv/x", "usr/srv"),
-            ("tempdir", "x", "var/tmp/x", "usr/tmp/x"),
-            ("usrlocal", "x", "usr/local/x", "usr/locale"),
-            ("varempty", "x", "var/empty/x", "var/x"),
-            ("infodir", "x", "usr/share/info/dir/x", "usr/share/info/x"),
-            (
-                "cudaruntimelib",
-                "x",
-                "usr/lib/libcuda.so.1",
-                "usr/lib/libcudart.so.1",
-            ),
-            ("dll", "x", "usr/x.dll", "usr/dll"),
-            ("dylib", "x", "usr/x.dylib", "usr/dylib"),
-            ("nonlinux", "x", "usr/share/darwin/x", "usr/share/linux/x"),
-            ("unsupportedarch", "x", "usr/lib/x-s390x.so", "usr/lib/x-amd64.so"),
-            ("staticarchive", "x", "usr/lib/x.a", "usr/lib/a"),
-            ("libtool/la-files", "x", "usr/lib/x.la", "usr/lib/la"),
-            ("lddcheck", "x", "usr/lib/x.so.1", "usr/lib/x.so.txt"),
-            ("pkgconf", "x", "usr/lib/pkgconfig/x.pc", "usr/lib/x.pc"),
-        ] {
-            let mut tree = MemoryTree::default();
-            tree.file(good, 0o644, "");
-            assert_eq!(found(package, &tree, linter), [""; 0], "{linter} {good}");
-            tree.file(bad, 0o644, "");
-            assert_eq!(found(package, &tree, linter), [bad], "{linter} {bad}");
-        }
-    }
-
-    #[test]
-    fn merged_usr_takes_no_file_and_no_directory_beside_it() {
-        let mut tree = MemoryTree::default();
-        tree.file("usr/bin/x", 0o755, "");
-        tree.file("var/bin", 0o644, "");
-        assert_eq!(found("x", &tree, "usrmerge"), [""; 0]);
-        tree.file("sbin/x", 0o755, "");
-        tree.directory("usr/sbin", 0o755);
-        tree.symlink("lib64", "usr/lib");
-        assert_eq!(
-            found("x", &tree, "usrmerge"),
-            ["lib64", "sbin", "sbin/x", "usr/sbin"]
-        );
-    }
-
-    #[test]
-    fn modes_are_judged_on_files_alone() {
-        let mut tree = MemoryTree::default();
-        tree.directory("var/spool", 0o1777);
-        tree.symlink("usr/bin/link", "x");
-        for linter in ["setuidgid", "worldwrite"] {
-            assert_eq!(found("x", &tree, linter), [""; 0]);
-        }
-        tree.file("usr/bin/x", 0o4757, "");
-        for linter in ["setuidgid", "worldwrite"] {
-            assert_eq!(found("x", &tree, linter), ["usr/bin/x"]);
-        }
-    }
-
-    #[test]
-    fn copies_of_a_large_file_under_one_name_are_found() {
-        let mut tree = MemoryTree::default();
-        for directory in ["a", "b"] {
-            tree.file(&format!("usr/{directory}/data"), 0o644, [7; 2048]);
-            tree.file(&format!("usr/{directory}/small"), 0o644, [7; 10]);
-            tree.file(&format!("usr/{directory}/LICENSE"), 0o644, [7; 2048]);
-        }
-        assert_eq!(found("x", &tree, "duplicate"), ["usr/a/data", "usr/b/data"]);
-    }
-
-    #[test]
-    fn runtime_directories_need_a_tmpfiles_entry() {
-        let mut tree = MemoryTree::default();
-        tree.directory("run/x", 0o755);
-        assert_eq!(found("x", &tree, "tempdir"), ["run/x"]);
-        tree.file("usr/lib/tmpfiles.d/x.conf", 0o644, "");
-        assert_eq!(found("x", &tree, "tempdir"), [""; 0]);
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use regex::Regex;
+use serde_json::json;
 
 use super::{Item, LintError, Report, Subject, count, report_items, report_paths};
 use crate::TreeEntry;
@@ -104,6 +105,7 @@ pub(super) fn empty(subject: &Subject<'_>) -> Checked {
     Ok((!has_files).then(|| Report {
         message: format!("{} is empty", subject.name),
         items: Vec::new(),
+        details: None,
     }))
 }
 
@@ -354,6 +356,7 @@ fn site_packages(subject: &Subject<'_>) -> Result<Vec<String>, Report> {
                 pythons.len()
             ),
             items: Vec::new(),
+            details: None,
         }),
     }
 }
@@ -399,6 +402,7 @@ pub(super) fn python_multiple(subject: &Subject<'_>) -> Checked {
     };
     let modules: BTreeSet<String> = paths.iter().filter_map(module).collect();
     Ok((modules.len() > 1).then(|| Report {
+        details: Some(json!({ "count": modules.len(), "packages": modules })),
         message: format!(
             "{} contains {} Python packages: {}",
             subject.name,
