@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions, Permissions};
+use std::io::ErrorKind::{InvalidInput, PermissionDenied};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -141,7 +142,7 @@ pub fn environment(
     Ok(Environment { locked, root })
 }
 
-/// Writes a tree into an empty directory. Owners are set where the process is root; devices are left out, since
+/// Writes a tree into an empty directory. Owners are set where the process is root and may do so; devices are left out, since
 /// sandboxes bring their own.
 ///
 /// A tree's paths lead through its own directories only, and those are made here: nothing is written elsewhere.
@@ -177,10 +178,15 @@ pub fn lay_down(tree: &Tree, directory: &Path) -> Result<(), LayDownError> {
             Kind::CharDevice | Kind::BlockDevice | Kind::Fifo => continue,
         }
         if is_root && header.kind != Kind::Hardlink && (header.uid, header.gid) != (0, 0) {
-            std::os::unix::fs::lchown(&path, Some(header.uid), Some(header.gid)).map_err(at)?;
-            // Changing the owner takes setuid and setgid away.
-            if header.kind == Kind::Regular {
-                fs::set_permissions(&path, Permissions::from_mode(header.mode)).map_err(at)?;
+            match std::os::unix::fs::lchown(&path, Some(header.uid), Some(header.gid)) {
+                // Changing the owner takes setuid and setgid away.
+                Ok(()) if header.kind == Kind::Regular => {
+                    fs::set_permissions(&path, Permissions::from_mode(header.mode)).map_err(at)?;
+                }
+                Ok(()) => {}
+                // The root of a container may lack this number, or the right: then it is like anybody else.
+                Err(error) if matches!(error.kind(), InvalidInput | PermissionDenied) => {}
+                Err(error) => return Err(at(error)),
             }
         }
     }
