@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::thread::sleep;
@@ -59,9 +59,13 @@ pub(crate) fn command(archive: Option<&Path>) -> Outcome {
     if TcpStream::connect((Ipv4Addr::LOCALHOST, REDIS)).is_ok() {
         return Err(format!("port {REDIS} is taken, which redis in the container needs").into());
     }
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+    let port = run_image::free_port()?;
+    let volumes = volumes(&work.join("volumes"))?;
     let bundle = run_image::bundle(&layout, &work.join("container"), |config| {
         run_image::share_network(config);
+        if let Some(mounts) = config["mounts"].as_array_mut() {
+            mounts.extend(volumes);
+        }
         config["root"]["readonly"] = json!(false);
         // More open files than umoci allows, as container engines have it: NodeBB reads all its languages at once.
         config["process"]["rlimits"] = json!([{"type": "RLIMIT_NOFILE", "hard": 16384, "soft": 16384}]);
@@ -89,10 +93,26 @@ pub(crate) fn command(archive: Option<&Path>) -> Outcome {
     visitor.wait(&mut container)?;
     kept(&mut visitor, &topic)?;
     said(
-        "it answers again after a restart; what was written is in redis",
+        "it answers again after a restart; what was written is in redis, whose volume stayed",
         start,
     );
     container.stop()
+}
+
+/// Mounts of directories that outlive the container, for the data of both services.
+fn volumes(directory: &Path) -> Outcome<[Value; 2]> {
+    let mounts = ["redis", "nodebb"].map(|service| {
+        json!({
+            "destination": format!("/var/lib/{service}"),
+            "type": "bind",
+            "source": directory.join(service),
+            "options": ["rbind", "rw"],
+        })
+    });
+    for mount in &mounts {
+        fs::create_dir_all(mount["source"].as_str().unwrap_or_default()).at(directory)?;
+    }
+    Ok(mounts)
 }
 
 fn said(what: &str, start: Instant) {
