@@ -63,7 +63,7 @@ pub(crate) fn client(network: &Network, reach: &Reach<'_>, steps: &Steps) -> Out
         .map_err(|error| Failure::usage(error.to_string()))?;
     options.cache = network.cache(reach.cache_dir);
     options.offline = reach.offline;
-    options.user_agent = concat!("apko/", env!("CARGO_PKG_VERSION")).to_owned();
+    options.http.user_agent = concat!("apko/", env!("CARGO_PKG_VERSION")).to_owned();
     if let Some(limits) = reach.limits {
         limits.of_answers(&mut options);
     }

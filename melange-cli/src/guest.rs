@@ -243,8 +243,8 @@ impl GuestArguments {
         let cache = self.http.cache(self.apk_cache_dir.as_deref());
         options.cache.clone_from(&cache);
         options.offline = self.offline;
-        options.cancel = cancel.switch();
-        options.user_agent = concat!("melange/", env!("CARGO_PKG_VERSION")).to_owned();
+        options.http.cancel = cancel.switch();
+        options.http.user_agent = concat!("melange/", env!("CARGO_PKG_VERSION")).to_owned();
         let environment = ApkoEnvironment {
             roots: cache
                 .as_ref()

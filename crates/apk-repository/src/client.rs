@@ -9,12 +9,13 @@ use apk_package::{Keyring, Limits, PublicKey};
 use bytes::Bytes;
 use ureq::Agent;
 
-use crate::agent;
-use crate::error::{HttpError, RepositoryError};
-use crate::gate::Gate;
-use crate::options::{ClientOptions, Event};
+use crate::error::RepositoryError;
+use crate::options::ClientOptions;
 use crate::transfer::{Reply, Sink, Transfer, Wanted};
-use crate::url::HttpUrl;
+use http_exchange::Event;
+use http_exchange::Gate;
+use http_exchange::HttpError;
+use http_exchange::HttpUrl;
 
 /// Fetches keys, indexes and packages, out of directories and over HTTP(S). Cloning it is cheap; the clones share
 /// connections and limits, and many threads may use it at the same time.
@@ -38,7 +39,7 @@ impl Default for Shared {
 impl Shared {
     fn new(options: ClientOptions) -> Self {
         Self {
-            gate: Gate::new(options.parallel),
+            gate: Gate::new(options.http.parallel),
             agent: OnceLock::new(),
             options,
         }
@@ -125,7 +126,7 @@ impl Client {
             return Err(HttpError::Offline { url });
         }
         let mut transfer = Transfer {
-            options: self.options(),
+            options: &self.options().http,
             agent: self.agent()?,
             gate: &self.shared.gate,
             wanted,
@@ -139,7 +140,7 @@ impl Client {
         if let Some(agent) = self.shared.agent.get() {
             return Ok(agent);
         }
-        let agent = agent::new(self.options())?;
+        let agent = http_exchange::agent(&self.options().http)?;
         Ok(self.shared.agent.get_or_init(|| agent))
     }
 
@@ -147,7 +148,7 @@ impl Client {
     pub(crate) fn warn_of_plain_http(&self, url: &HttpUrl) {
         if !url.is_secure() && !url.is_on_this_machine() {
             let text = format!("{url}: a key over http:// may be anybody's; use https://");
-            self.options().tell(&Event::Warning(text));
+            self.options().http.tell(&Event::Warning(text));
         }
     }
 }
@@ -169,7 +170,7 @@ pub(crate) fn place(text: &str) -> Result<Place, RepositoryError> {
 
 pub(crate) fn parse_url(text: &str) -> Result<HttpUrl, RepositoryError> {
     HttpUrl::parse(text).map_err(|source| RepositoryError::Url {
-        at: crate::url::without_login(text),
+        at: http_exchange::without_login(text),
         source,
     })
 }
@@ -184,7 +185,7 @@ pub fn resolve_url(base: &str, reference: &str) -> Result<String, RepositoryErro
     let joined = parse_url(base)?
         .join(reference)
         .map_err(|source| RepositoryError::Url {
-            at: crate::url::without_login(reference),
+            at: http_exchange::without_login(reference),
             source,
         })?;
     Ok(joined.to_string())
@@ -215,6 +216,7 @@ pub(crate) fn not_found(url: &HttpUrl) -> RepositoryError {
         url: url.to_string(),
         status: 404,
         with_login: false,
+        detail: String::new(),
     };
     error.into()
 }

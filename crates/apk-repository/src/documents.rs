@@ -6,9 +6,10 @@ use bytes::Bytes;
 use content_cache::{CacheError, Document, Key, Kind};
 
 use crate::client::Client;
-use crate::error::{HttpError, RepositoryError};
+use crate::error::RepositoryError;
 use crate::transfer::{Meta, Reply, Validators, Wanted};
-use crate::url::HttpUrl;
+use http_exchange::HttpError;
+use http_exchange::HttpUrl;
 
 /// Indexes, keys and what leads to keys, by their URL.
 const DOCUMENTS: Kind = Kind::new("documents");

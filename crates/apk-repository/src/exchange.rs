@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use ureq::http::header;
 
-use crate::agent;
 use crate::client::{Client, parse_url};
-use crate::error::{HttpError, RepositoryError};
-use crate::options::Timeouts;
-use crate::transfer::{Trouble, Wanted, following, number, refused, retrying};
+use crate::error::RepositoryError;
+use crate::transfer::Wanted;
+use http_exchange::HttpError;
+use http_exchange::{Timeouts, Trouble, by_proxy, following, number, refused, retrying};
 
 /// What a server says of a file without sending it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,11 +51,16 @@ impl Client {
     /// When it does not answer, or not so.
     pub fn head(&self, url: &str) -> Result<Option<Head>, RepositoryError> {
         let url = parse_url(url)?;
-        let (name, options, agent) = (url.to_string(), self.options(), self.online(&url.to_string())?);
+        let (name, options, agent) = (
+            url.to_string(),
+            &self.options().http,
+            self.online(&url.to_string())?,
+        );
+        let login = options.credentials.authorization(&url);
         let head = retrying(options, &name, || {
             let _place = self.shared.gate.enter();
-            let (response, with_login) = following(options, &url, |url, login| {
-                let mut request = agent::by_proxy(agent.head(url.as_str()), url, &options.proxies)?;
+            let (response, with_login) = following(options, &name, &url, login.as_deref(), |url, login| {
+                let mut request = by_proxy(agent.head(url.as_str()), url, &options.proxies)?;
                 if let Some(login) = login {
                     request = request.header(header::AUTHORIZATION, login);
                 }
@@ -81,7 +86,12 @@ impl Client {
     /// When the server does not take it, or the file cannot be read.
     pub fn put_file(&self, url: &str, content: &mut File) -> Result<(), RepositoryError> {
         let url = parse_url(url)?;
-        let (name, options, agent) = (url.to_string(), self.options(), self.online(&url.to_string())?);
+        let (name, options, agent) = (
+            url.to_string(),
+            &self.options().http,
+            self.online(&url.to_string())?,
+        );
+        let login = options.credentials.authorization(&url);
         let keep = |source| HttpError::Keep {
             url: name.clone(),
             source,
@@ -91,9 +101,9 @@ impl Client {
         let time = options.timeouts.stall + Duration::from_secs(size / Timeouts::SLOWEST);
         Ok(retrying(options, &name, || {
             let _place = self.shared.gate.enter();
-            let (response, with_login) = following(options, &url, |url, login| {
+            let (response, with_login) = following(options, &name, &url, login.as_deref(), |url, login| {
                 content.rewind().map_err(keep)?;
-                let mut request = agent::by_proxy(agent.put(url.as_str()), url, &options.proxies)?;
+                let mut request = by_proxy(agent.put(url.as_str()), url, &options.proxies)?;
                 if let Some(login) = login {
                     request = request.header(header::AUTHORIZATION, login);
                 }

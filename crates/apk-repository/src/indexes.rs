@@ -13,8 +13,8 @@ use content_cache::{Cache, Key, Kind, Partial};
 
 use crate::client::{Client, Place, Trust};
 use crate::error::RepositoryError;
-use crate::gate::each;
 use crate::location::Location;
+use http_exchange::each;
 
 /// Indexes as [`Prepared`], by the archive and by whom was trusted to sign it.
 const INDEXES: Kind = Kind::new("indexes");
@@ -131,7 +131,9 @@ impl Client {
                 None => Ok(OpenIndex::Parsed(parse(&text(archive, trust)?)?)),
             })
         };
-        each(wanted, self.options().parallel, open).into_iter().collect()
+        each(wanted, self.options().http.parallel, open)
+            .into_iter()
+            .collect()
     }
 
     /// What `read` makes of an index and of the text for where it is.

@@ -11,11 +11,12 @@ use rsa::pkcs8::{EncodePublicKey as _, LineEnding};
 use serde::Deserialize;
 
 use crate::client::{Client, Place, key, not_found, place};
-use crate::error::{HttpError, RepositoryError};
-use crate::gate::each;
+use crate::error::RepositoryError;
 use crate::location::Location;
-use crate::options::Event;
-use crate::url::HttpUrl;
+use http_exchange::Event;
+use http_exchange::HttpError;
+use http_exchange::HttpUrl;
+use http_exchange::each;
 
 /// A key that a repository announces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +108,7 @@ impl Client {
             true => BTreeMap::new(),
             false => or_nothing_offline(self.alpine_keys(&branches, archs))?,
         };
-        let own = each(&locations, self.options().parallel, |location| {
+        let own = each(&locations, self.options().http.parallel, |location| {
             self.own_keys(location)
         });
         let own = own.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
@@ -133,7 +134,7 @@ impl Client {
             Err(RepositoryError::Http(error)) if error.status().is_none() => Err(error.into()),
             Err(error) => {
                 let text = format!("the keys that {location} announces are passed over: {error}");
-                self.options().tell(&Event::Warning(text));
+                self.options().http.tell(&Event::Warning(text));
                 Ok(Vec::new())
             }
         }
@@ -146,7 +147,7 @@ impl Client {
             return Ok(Vec::new());
         };
         let set = at.join(&jwks_uri).map_err(|source| RepositoryError::Url {
-            at: crate::url::without_login(&jwks_uri),
+            at: http_exchange::without_login(&jwks_uri),
             source,
         })?;
         self.warn_of_plain_http(&set);
@@ -183,7 +184,7 @@ impl Client {
             }
         }
         let wanted: Vec<(String, BTreeSet<Arch>)> = wanted.into_iter().collect();
-        let fetched = each(&wanted, self.options().parallel, |(url, _)| {
+        let fetched = each(&wanted, self.options().http.parallel, |(url, _)| {
             let (name, pem) = self.read_key(url)?;
             let name = file_name(name, &at)?;
             Ok::<_, RepositoryError>(AnnouncedKey {

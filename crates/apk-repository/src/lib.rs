@@ -10,7 +10,7 @@
 //! [`Client::put_file`].
 //!
 //! The crate chooses no packages (`apk-solver`) and lays nothing down (`apk-rootfs`). It reads no environment variable:
-//! proxies, user names and certificates are [options](ClientOptions).
+//! proxies, user names and certificates are [options](ClientOptions); how requests are made is up to [`http_exchange`].
 //!
 //! ```
 //! use apk_package::Keyring;
@@ -40,32 +40,28 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod agent;
 mod client;
-mod credentials;
 mod documents;
 mod error;
 mod exchange;
-mod gate;
 mod indexes;
 mod keys;
 mod location;
 mod options;
 mod packages;
-mod proxy;
 mod sources;
 mod transfer;
-mod url;
 
 pub use client::{Client, Trust, resolve_url};
-pub use credentials::{Credentials, CredentialsError};
-pub use error::{HttpError, RepositoryError};
+pub use error::RepositoryError;
 pub use exchange::Head;
+pub use http_exchange::{
+    Credentials, CredentialsError, Event, HttpError, Proxies, Retry, Roots, Timeouts, UrlError, Watch,
+    without_login,
+};
 pub use indexes::{KeptIndex, OpenIndex};
 pub use keys::AnnouncedKey;
 pub use location::{Location, LocationError};
-pub use options::{ClientOptions, Event, Retry, Roots, Timeouts, Watch};
+pub use options::ClientOptions;
 pub use packages::checksum;
-pub use proxy::Proxies;
 pub use sources::{SourceHash, SourceHashError};
-pub use url::{UrlError, without_login};

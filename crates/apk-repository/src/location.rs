@@ -8,7 +8,7 @@ use apk_types::{Arch, PackageRecord};
 
 use crate::client::{Place, place};
 use crate::error::RepositoryError;
-use crate::url::without_login;
+use http_exchange::without_login;
 
 /// A repository as `/etc/apk/repositories` and image configurations name it: a directory or URL, with an optional
 /// `@tag` in front that packages are pinned to.

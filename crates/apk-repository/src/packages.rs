@@ -6,10 +6,11 @@ use bytes::Bytes;
 use content_cache::{CacheError, Key, Kind, Partial};
 
 use crate::client::{Client, Place, Trust, read_file};
-use crate::error::{HttpError, RepositoryError};
+use crate::error::RepositoryError;
 use crate::location::Location;
 use crate::transfer::{Sink, Wanted};
-use crate::url::HttpUrl;
+use http_exchange::HttpError;
+use http_exchange::HttpUrl;
 
 /// Package files as they were downloaded, by the checksum in the index.
 const FILES: Kind = Kind::new("package-files");

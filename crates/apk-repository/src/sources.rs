@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256, Sha512};
 use crate::client::Client;
 use crate::error::RepositoryError;
 use crate::transfer::{Sink, Wanted};
-use crate::url::HttpUrl;
+use http_exchange::HttpUrl;
 
 /// Source files by their checksum.
 const SOURCES: Kind = Kind::durable("sources");

@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 use ureq::http::{HeaderMap, StatusCode, header};
 use ureq::{Agent, Body, http::Response};
 
-use crate::agent::{self, Phase};
-use crate::error::HttpError;
-use crate::gate::Gate;
-use crate::options::{ClientOptions, Event, Timeouts};
-use crate::url::HttpUrl;
+use http_exchange::{
+    Event, Gate, HttpError, HttpUrl, Phase, Timeouts, Trouble, by_proxy, following, number, refused,
+    retrying, text, trouble,
+};
 
 /// What to fetch, and what is known of it.
 pub(crate) struct Wanted<'a> {
@@ -88,31 +87,9 @@ impl Sink for content_cache::Partial {
     }
 }
 
-/// An error, and whether it may go away.
-pub(crate) enum Trouble {
-    Final(HttpError),
-    Passing {
-        error: HttpError,
-        /// How long the server asks to wait.
-        wait: Option<Duration>,
-    },
-}
-
-impl From<HttpError> for Trouble {
-    fn from(error: HttpError) -> Self {
-        Self::Final(error)
-    }
-}
-
-impl Trouble {
-    pub(crate) fn passing(error: HttpError) -> Self {
-        Self::Passing { error, wait: None }
-    }
-}
-
 /// Fetches one thing, again and again if need be.
 pub(crate) struct Transfer<'a> {
-    pub(crate) options: &'a ClientOptions,
+    pub(crate) options: &'a http_exchange::Options,
     pub(crate) agent: &'a Agent,
     pub(crate) gate: &'a Gate,
     pub(crate) wanted: &'a Wanted<'a>,
@@ -186,7 +163,7 @@ impl Transfer<'_> {
     fn ask(&self, have: u64) -> Result<(Response<Body>, bool), Trouble> {
         let conditions = self.conditions(have);
         let get = |url: &HttpUrl, login: Option<&str>| {
-            let mut request = agent::by_proxy(self.agent.get(url.as_str()), url, &self.options.proxies)?;
+            let mut request = by_proxy(self.agent.get(url.as_str()), url, &self.options.proxies)?;
             if let Some(login) = login {
                 request = request.header(header::AUTHORIZATION, login);
             }
@@ -195,7 +172,8 @@ impl Transfer<'_> {
             }
             Ok(request.call())
         };
-        following(self.options, self.wanted.url, get)
+        let login = self.options.credentials.authorization(self.wanted.url);
+        following(self.options, &self.name, self.wanted.url, login.as_deref(), get)
     }
 
     fn conditions(&self, have: u64) -> Vec<(header::HeaderName, String)> {
@@ -249,12 +227,7 @@ impl Transfer<'_> {
                 Ok(count) => count,
                 Err(error) => {
                     let phase = Phase::Body { received, size };
-                    return Err(agent::trouble(
-                        error.into(),
-                        &self.name,
-                        phase,
-                        &self.options.timeouts,
-                    ));
+                    return Err(trouble(error.into(), &self.name, phase, &self.options.timeouts));
                 }
             };
             if count == 0 {
@@ -306,107 +279,6 @@ impl Transfer<'_> {
     }
 }
 
-/// Does something again and again until it works, or there is no use in it.
-pub(crate) fn retrying<T>(
-    options: &ClientOptions,
-    name: &str,
-    mut attempt: impl FnMut() -> Result<T, Trouble>,
-) -> Result<T, HttpError> {
-    let retry = options.retry;
-    let mut wait_next = retry.first_wait;
-    for count in 1.. {
-        let (error, asked) = match attempt() {
-            Ok(value) => return Ok(value),
-            Err(Trouble::Final(error)) => return Err(error),
-            Err(Trouble::Passing { error, wait }) => (error, wait),
-        };
-        if count > retry.times {
-            return Err(match count {
-                1 => error,
-                attempts => HttpError::GaveUp {
-                    attempts,
-                    source: Box::new(error),
-                },
-            });
-        }
-        if let Some(wait) = asked.filter(|wait| *wait > retry.longest_wait) {
-            return Err(HttpError::RetryLater {
-                wait,
-                longest: retry.longest_wait,
-                source: Box::new(error),
-            });
-        }
-        let wait = asked.unwrap_or(wait_next.min(retry.longest_wait));
-        wait_next = wait_next.saturating_mul(2);
-        options.tell(&Event::Retrying {
-            url: name,
-            reason: &error.to_string(),
-            wait,
-        });
-        (options.sleep)(wait);
-    }
-    unreachable!("an attempt is the last one at some time")
-}
-
-/// Sends a request, and again to where the server sends to; whether a user name and password went with it. Whatever
-/// identifies the user goes to the first server alone. `send` gets the URL and the value of `Authorization`.
-pub(crate) fn following(
-    options: &ClientOptions,
-    first: &HttpUrl,
-    mut send: impl FnMut(&HttpUrl, Option<&str>) -> Result<Result<Response<Body>, ureq::Error>, HttpError>,
-) -> Result<(Response<Body>, bool), Trouble> {
-    let name = first.to_string();
-    let login = options.credentials.find(first).map(|login| login.header());
-    let mut url = first.clone();
-    for _ in 0..=options.redirects {
-        let login = login.as_deref().filter(|_| url.is_of_same_server(first));
-        let response = send(&url, login)?
-            .map_err(|error| agent::trouble(error, &name, Phase::Answer, &options.timeouts))?;
-        let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
-        let Some(location) = text(response.headers(), header::LOCATION).filter(|_| is_redirect) else {
-            return Ok((response, login.is_some()));
-        };
-        url = follow(&name, &url, location)?;
-    }
-    Err(HttpError::Redirects {
-        url: name,
-        limit: options.redirects,
-        last: url.to_string(),
-    }
-    .into())
-}
-
-fn follow(name: &str, from: &HttpUrl, location: &str) -> Result<HttpUrl, HttpError> {
-    let refused = |to: String, reason| HttpError::Redirect {
-        url: name.to_owned(),
-        to,
-        reason,
-    };
-    let to = from
-        .join(location)
-        .map_err(|_| refused("something else".to_owned(), "it is no http:// or https:// URL"))?;
-    match from.is_secure() && !to.is_secure() {
-        true => Err(refused(to.to_string(), "it leads from https:// to http://")),
-        false => Ok(to),
-    }
-}
-
-/// What a status that is no success means.
-pub(crate) fn refused(status: StatusCode, headers: &HeaderMap, name: &str, with_login: bool) -> Trouble {
-    let error = HttpError::Status {
-        url: name.to_owned(),
-        status: status.as_u16(),
-        with_login,
-    };
-    match status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-        true => Trouble::Passing {
-            error,
-            wait: text(headers, header::RETRY_AFTER).and_then(retry_after),
-        },
-        false => error.into(),
-    }
-}
-
 fn keep_error(name: &str) -> impl Fn(io::Error) -> HttpError + Copy + '_ {
     move |source| HttpError::Keep {
         url: name.to_owned(),
@@ -449,14 +321,6 @@ impl Pace {
     }
 }
 
-fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
-    headers.get(name)?.to_str().ok()
-}
-
-pub(crate) fn number(headers: &HeaderMap, name: header::HeaderName) -> Option<u64> {
-    text(headers, name)?.trim().parse().ok()
-}
-
 fn meta(headers: &HeaderMap) -> Meta {
     let owned = |name| text(headers, name).map(str::to_owned);
     let control = text(headers, header::CACHE_CONTROL)
@@ -488,16 +352,6 @@ fn content_range(value: &str) -> Option<(u64, Option<u64>)> {
     let (range, size) = value.trim().strip_prefix("bytes ")?.split_once('/')?;
     let (start, _) = range.split_once('-')?;
     Some((start.trim().parse().ok()?, size.trim().parse().ok()))
-}
-
-/// Seconds, or the time when to come back.
-fn retry_after(value: &str) -> Option<Duration> {
-    let value = value.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let time = jiff::fmt::rfc2822::parse(value).ok()?.timestamp();
-    Some(Duration::try_from(time.duration_since(jiff::Timestamp::now())).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -534,12 +388,9 @@ mod tests {
     }
 
     #[test]
-    fn ranges_and_waits_are_read() {
+    fn ranges_are_read() {
         assert_eq!(content_range("bytes 5-9/10"), Some((5, Some(10))));
         assert_eq!(content_range("bytes 5-9/*"), Some((5, None)));
         assert_eq!(content_range("lines 5-9/10"), None);
-        assert_eq!(retry_after("120"), Some(Duration::from_secs(120)));
-        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
-        assert_eq!(retry_after("soon"), None);
     }
 }

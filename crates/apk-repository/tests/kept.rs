@@ -124,7 +124,7 @@ fn parts_of_different_documents_are_not_put_together() {
     site.server.fail(INDEX, [Fault::Truncate(100)]);
     let client = site.client_with(|options| {
         let path = common::index_path(&site.repository);
-        options.sleep = std::sync::Arc::new(move |_| {
+        options.http.sleep = std::sync::Arc::new(move |_| {
             let archive = fs::read(&path).unwrap();
             let mut index = Index::open_unverified(&archive, Index::MAX_SIZE).unwrap();
             "new".clone_into(&mut index.description);
@@ -141,7 +141,7 @@ fn parts_of_different_documents_are_not_put_together() {
 fn another_run_goes_on_where_a_download_broke() {
     let site = Site::new();
     site.server.fail(PACKAGE, [Fault::Truncate(100)]);
-    let hasty = site.client_with(|options| options.retry.times = 0);
+    let hasty = site.client_with(|options| options.http.retry.times = 0);
     let size = site.package_file().len();
     assert_eq!(
         site.error(&hasty),
@@ -197,7 +197,7 @@ fn no_more_requests_are_under_way_than_allowed() {
     let site = Site::new();
     site.server.delay(Duration::from_millis(30));
     let client = site.client_with(|options| {
-        options.parallel = 2;
+        options.http.parallel = 2;
         options.cache = None;
     });
     let wanted = vec![(site.location(), ARCH); 8];

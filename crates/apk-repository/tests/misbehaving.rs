@@ -7,7 +7,7 @@ mod common;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use apk_repository::{ClientOptions, Retry, Timeouts};
+use apk_repository::{ClientOptions, Retry};
 use testkit::{Fault, Package, Repository, Server};
 
 use common::{INDEX, PACKAGE, Site, index_path, package_path};
@@ -59,7 +59,7 @@ fn what_passes_is_tried_again() {
         let site = Site::new();
         let count = faults.len();
         site.server.fail(PACKAGE, faults);
-        let client = site.client_with(|options| options.timeouts.read = Duration::from_millis(300));
+        let client = site.client_with(|options| options.http.timeouts.read = Duration::from_millis(300));
         let got = site.package(&client).map(|(bytes, _)| bytes);
         assert_eq!(
             got.map_err(|error| error.to_string()).as_deref(),
@@ -148,8 +148,8 @@ fn what_does_not_pass_is_told() {
         let site = Site::new();
         site.server.always(PACKAGE, fault);
         let client = site.client_with(|options| {
-            options.timeouts.read = Duration::from_millis(200);
-            options.retry.times = 2;
+            options.http.timeouts.read = Duration::from_millis(200);
+            options.http.retry.times = 2;
         });
         let error = site.error(&client);
         let size = site.package_file().len().to_string();
@@ -178,8 +178,8 @@ fn a_server_that_drips_is_given_up() {
     let site = Site::new();
     site.server.always(PACKAGE, Fault::Drip(Duration::from_millis(5)));
     let client = site.client_with(|options| {
-        options.timeouts.stall = Duration::from_millis(100);
-        options.retry.times = 0;
+        options.http.timeouts.stall = Duration::from_millis(100);
+        options.http.retry.times = 0;
     });
     let error = site.error(&client);
     assert!(
@@ -203,8 +203,8 @@ fn waits_grow_and_what_the_server_asks_for_counts() {
     let waits: Arc<Mutex<Vec<u64>>> = Arc::default();
     let noted = Arc::clone(&waits);
     let client = site.client_with(|options| {
-        options.retry = Retry::default();
-        options.sleep = Arc::new(move |wait| noted.lock().unwrap().push(wait.as_secs()));
+        options.http.retry = Retry::default();
+        options.http.sleep = Arc::new(move |wait| noted.lock().unwrap().push(wait.as_secs()));
     });
     assert!(site.index(&client).unwrap().is_some());
     assert_eq!(*waits.lock().unwrap(), [1, 2, 7, 8]);
@@ -332,14 +332,8 @@ fn nobody_is_waited_for_where_nobody_listens() {
     let location = server.url().parse().unwrap();
     drop(server);
     std::thread::sleep(Duration::from_millis(50));
-    let options = ClientOptions {
-        timeouts: Timeouts::default(),
-        retry: Retry {
-            times: 0,
-            ..Retry::default()
-        },
-        ..ClientOptions::default()
-    };
+    let mut options = ClientOptions::default();
+    options.http.retry.times = 0;
     let client = apk_repository::Client::new(options);
     let trust = apk_repository::Trust::default();
     let error = client

@@ -35,9 +35,9 @@ impl Lab {
     fn client(&self, change: impl FnOnce(&mut ClientOptions)) -> Client {
         let mut options = ClientOptions {
             cache: Some(Cache::at(self.cache.path())),
-            sleep: Arc::new(|_| {}),
             ..ClientOptions::default()
         };
+        options.http.sleep = Arc::new(|_| {});
         change(&mut options);
         Client::new(options)
     }
@@ -131,7 +131,7 @@ fn a_download_that_broke_off_is_gone_on_with() {
     let lab = Lab::new();
     let hash = SourceHash::sha256(HELLO).unwrap();
     lab.server.fail("/hello.txt", [Fault::Truncate(3)]);
-    let once = lab.client(|options| options.retry.times = 0);
+    let once = lab.client(|options| options.http.retry.times = 0);
     lab.read(&once, &["hello.txt"], Some(&hash)).unwrap_err();
     assert_eq!(lab.read(&once, &["hello.txt"], Some(&hash)).unwrap(), "hello");
     let ranges: Vec<_> = lab
@@ -148,7 +148,7 @@ fn what_lies_half_there_of_another_file_is_thrown_away() {
     let lab = Lab::new();
     let hash = SourceHash::sha256(HELLO).unwrap();
     lab.server.fail("/other.txt", [Fault::Truncate(3)]);
-    let once = lab.client(|options| options.retry.times = 0);
+    let once = lab.client(|options| options.http.retry.times = 0);
     lab.read(&once, &["other.txt"], Some(&hash)).unwrap_err();
     assert_eq!(lab.read(&once, &["hello.txt"], Some(&hash)).unwrap(), "hello");
 }
@@ -173,6 +173,7 @@ fn a_cancel_ends_what_is_being_fetched() {
     let client = lab.client(|_| {});
     client
         .options()
+        .http
         .cancel
         .store(true, std::sync::atomic::Ordering::Relaxed);
     let error = lab.read(&client, &["hello.txt"], None).unwrap_err().to_string();

@@ -166,7 +166,7 @@ pub fn fetch(
     // Who waits for a server needs no processor.
     let is_remote = packages.iter().any(|package| package.location.local().is_none());
     let downloads = if is_remote {
-        policy.client.options().parallel
+        policy.client.options().http.parallel
     } else {
         1
     };

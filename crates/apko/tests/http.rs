@@ -47,9 +47,9 @@ impl Site {
     fn policy(&self, change: impl FnOnce(&mut ClientOptions)) -> Policy {
         let mut options = ClientOptions {
             cache: Some(Cache::at(self.cache.path())),
-            sleep: Arc::new(|_| {}),
             ..ClientOptions::default()
         };
+        options.http.sleep = Arc::new(|_| {});
         change(&mut options);
         Policy {
             client: Client::new(options),
@@ -223,7 +223,7 @@ fn an_announcement_that_cannot_be_understood_is_passed_over_with_a_warning() {
     let warnings: Arc<Mutex<Vec<String>>> = Arc::default();
     let heard = Arc::clone(&warnings);
     let policy = site.policy(|options| {
-        options.watch = Some(Arc::new(move |event| {
+        options.http.watch = Some(Arc::new(move |event| {
             if let Event::Warning(text) = event {
                 heard.lock().unwrap().push(text.clone());
             }

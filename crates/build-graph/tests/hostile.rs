@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use apk_package::{Keyring, PrivateKey};
-use apk_repository::{Client, ClientOptions, Retry, Timeouts};
+use apk_repository::{Client, ClientOptions, Timeouts};
 use build_graph::{
     DirectoryStore, Ending, Engine, History, HttpStore, MAX_RECORD, Problem, Record, Shared, Store, Stores,
     Summary,
@@ -36,19 +36,15 @@ fn shared(store: impl Store + 'static) -> Shared {
 
 /// A client that neither waits between attempts nor long for answers.
 fn client() -> Client {
-    Client::new(ClientOptions {
-        sleep: Arc::new(|_| {}),
-        retry: Retry {
-            times: 1,
-            ..Retry::default()
-        },
-        timeouts: Timeouts {
-            connect: Duration::from_millis(500),
-            read: Duration::from_millis(1500),
-            stall: Duration::from_millis(300),
-        },
-        ..ClientOptions::default()
-    })
+    let mut options = ClientOptions::default();
+    options.http.sleep = Arc::new(|_| {});
+    options.http.retry.times = 1;
+    options.http.timeouts = Timeouts {
+        connect: Duration::from_millis(500),
+        read: Duration::from_millis(1500),
+        stall: Duration::from_millis(300),
+    };
+    Client::new(options)
 }
 
 /// A world without twins, so that each node has a record of its own.

@@ -85,31 +85,29 @@ impl Network {
         steps: &Steps,
     ) -> Result<(ClientOptions, Progress), NetworkError> {
         let progress = Progress::new(*steps);
-        let mut options = ClientOptions {
-            parallel: self.http_parallel.into(),
-            proxies: proxies(variable),
-            credentials: credentials(variable, steps)?,
-            watch: Some(progress.watcher()),
-            ..ClientOptions::default()
-        };
+        let mut options = ClientOptions::default();
+        options.http.parallel = self.http_parallel.into();
+        options.http.proxies = proxies(variable);
+        options.http.credentials = credentials(variable, steps)?;
+        options.http.watch = Some(progress.watcher());
         let timeout = Duration::from_secs(self.http_timeout.into());
-        options.timeouts.connect = options.timeouts.connect.min(timeout);
-        options.timeouts.read = timeout;
-        options.timeouts.stall = timeout;
-        options.retry.times = self.http_retries;
+        options.http.timeouts.connect = options.http.timeouts.connect.min(timeout);
+        options.http.timeouts.read = timeout;
+        options.http.timeouts.stall = timeout;
+        options.http.retry.times = self.http_retries;
         let set = |name| variable(name).filter(|value| !value.is_empty());
         let system = match set("SSL_CERT_FILE") {
             Some(path) => Some(PathBuf::from(path)),
             None => SYSTEM_ROOTS.iter().map(PathBuf::from).find(|path| path.is_file()),
         };
-        options.roots.no_built_in = system.is_some();
+        options.http.roots.no_built_in = system.is_some();
         for path in system.iter().chain(&self.ca_file) {
             // It is read when it is needed; that it is not there should be said at once.
             fs::metadata(path).map_err(|source| NetworkError::Read {
                 path: path.clone(),
                 source,
             })?;
-            options.roots.files.push(path.clone());
+            options.http.roots.files.push(path.clone());
         }
         Ok((options, progress))
     }

@@ -108,7 +108,7 @@ impl Opened {
         let cache = place.http.cache(place.apk_cache_dir.as_deref());
         options.cache.clone_from(&cache);
         options.offline = place.offline;
-        options.user_agent = concat!("melange/", env!("CARGO_PKG_VERSION")).to_owned();
+        options.http.user_agent = concat!("melange/", env!("CARGO_PKG_VERSION")).to_owned();
         let [bubblewrap, native] = runners();
         let runner = workspace.settings.runner.unwrap_or_else(|| {
             match bubblewrap.check().is_err() && native.check().is_ok() {

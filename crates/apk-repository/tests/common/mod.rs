@@ -61,9 +61,9 @@ impl Site {
     pub(crate) fn client_with(&self, change: impl FnOnce(&mut ClientOptions)) -> Client {
         let mut options = ClientOptions {
             cache: Some(Cache::at(self.cache.path())),
-            sleep: Arc::new(|_| {}),
             ..ClientOptions::default()
         };
+        options.http.sleep = Arc::new(|_| {});
         change(&mut options);
         Client::new(options)
     }

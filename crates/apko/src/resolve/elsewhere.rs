@@ -16,7 +16,7 @@ impl Repositories {
         }
         let mut options = self.client.options().clone();
         options.offline = true;
-        options.watch = None;
+        options.http.watch = None;
         let client = Client::new(options);
         for arch in Arch::ALL
             .into_iter()

@@ -154,6 +154,7 @@ fn download(job: &mut Job<'_>, expected: Option<&SourceHash>) -> Result<File, So
                 if let Err(ended) = job.check() {
                     client
                         .options()
+                        .http
                         .cancel
                         .store(true, std::sync::atomic::Ordering::Relaxed);
                     return Err(ended);
@@ -169,14 +170,14 @@ fn download(job: &mut Job<'_>, expected: Option<&SourceHash>) -> Result<File, So
 /// The build's client, with what the step says of patience, and a switch of its own.
 fn client(job: &Job<'_>) -> Result<Client, SourcesError> {
     let mut options = job.sources.tools.client.options().clone();
-    options.cancel = std::sync::Arc::default();
+    options.http.cancel = std::sync::Arc::default();
     if !job.input("timeout").is_empty() {
         let timeout = Duration::from_secs(job.number("timeout", 0)?);
-        options.timeouts.connect = timeout;
-        options.timeouts.read = timeout;
+        options.http.timeouts.connect = timeout;
+        options.http.timeouts.read = timeout;
     }
     if !job.input("retry-limit").is_empty() {
-        options.retry.times = job.number::<u32>("retry-limit", 1)?.saturating_sub(1);
+        options.http.retry.times = job.number::<u32>("retry-limit", 1)?.saturating_sub(1);
     }
     Ok(Client::new(options))
 }

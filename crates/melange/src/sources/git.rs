@@ -214,13 +214,16 @@ impl Git<'_, '_> {
     /// Proxies and certificates are those that everything is fetched with.
     fn network(&self) -> impl Iterator<Item = (&'static str, OsString)> {
         let options = self.job.sources.tools.client.options();
-        let proxies = &options.proxies;
+        let proxies = &options.http.proxies;
         let given = |text: &Option<String>| text.as_ref().map(OsString::from);
         let variables = [
             ("http_proxy", given(&proxies.http)),
             ("https_proxy", given(&proxies.https)),
             ("no_proxy", Some(OsString::from(&proxies.none_for))),
-            ("GIT_SSL_CAINFO", options.roots.files.first().map(OsString::from)),
+            (
+                "GIT_SSL_CAINFO",
+                options.http.roots.files.first().map(OsString::from),
+            ),
         ];
         variables
             .into_iter()

@@ -49,10 +49,9 @@ impl Lab {
     }
 
     fn sources(&self) -> BuildSources {
-        let client = Client::new(ClientOptions {
-            sleep: std::sync::Arc::new(|_| {}),
-            ..ClientOptions::default()
-        });
+        let mut options = ClientOptions::default();
+        options.http.sleep = std::sync::Arc::new(|_| {});
+        let client = Client::new(options);
         BuildSources {
             tools: SourceTools::new(client, std::env::var_os("PATH").as_deref()),
             workspace: self.dir.path().join("workspace"),

@@ -6,16 +6,18 @@ use std::thread;
 
 /// Lets a number of threads in at the same time.
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub struct Gate {
     free: Mutex<usize>,
     left: Condvar,
 }
 
 /// Being inside.
-pub(crate) struct Inside<'a>(&'a Gate);
+#[derive(Debug)]
+pub struct Inside<'a>(&'a Gate);
 
 impl Gate {
-    pub(crate) fn new(places: usize) -> Self {
+    /// So many places, but at least one.
+    pub fn new(places: usize) -> Self {
         Self {
             free: Mutex::new(places.max(1)),
             left: Condvar::new(),
@@ -23,7 +25,7 @@ impl Gate {
     }
 
     /// Waits for a place.
-    pub(crate) fn enter(&self) -> Inside<'_> {
+    pub fn enter(&self) -> Inside<'_> {
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.left.wait_while(free, |free| *free == 0);
         *waited.unwrap_or_else(PoisonError::into_inner) -= 1;
@@ -39,7 +41,7 @@ impl Drop for Inside<'_> {
 }
 
 /// Does something with each item on several threads. The results come in the order of the items.
-pub(crate) fn each<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+pub fn each<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let run = || {
         let mut done = Vec::new();

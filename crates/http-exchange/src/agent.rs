@@ -1,19 +1,23 @@
 //! The connection to `ureq`: its settings, and its errors in our terms.
 
+use std::path::Path;
 use std::time::Duration;
 use std::{fs, io};
 
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
+use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig};
 use ureq::{Agent, Error, Proxy, RequestBuilder, Timeout};
 
 use crate::error::HttpError;
-use crate::options::{ClientOptions, Roots, Timeouts};
+use crate::exchange::Trouble;
+use crate::options::{Identity, Options, Roots, Timeouts};
 use crate::proxy::{Proxies, shown};
-use crate::transfer::Trouble;
 use crate::url::HttpUrl;
 
 /// An agent that follows no redirect, retries nothing, and reads no environment.
-pub(crate) fn new(options: &ClientOptions) -> Result<Agent, HttpError> {
+///
+/// # Errors
+/// When a certificate or a key cannot be read.
+pub fn agent(options: &Options) -> Result<Agent, HttpError> {
     let Timeouts { connect, read, .. } = options.timeouts;
     let config = Agent::config_builder()
         .proxy(None)
@@ -30,6 +34,8 @@ pub(crate) fn new(options: &ClientOptions) -> Result<Agent, HttpError> {
         .tls_config(
             TlsConfig::builder()
                 .root_certs(root_certs(&options.roots)?)
+                .client_cert(options.identity.as_ref().map(client_cert).transpose()?)
+                .disable_verification(options.skip_verification)
                 .build(),
         );
     Ok(config.build().new_agent())
@@ -77,29 +83,71 @@ fn root_certs(roots: &Roots) -> Result<RootCerts, HttpError> {
     Ok(certificates.into())
 }
 
+fn client_cert(identity: &Identity) -> Result<ClientCert, HttpError> {
+    let failed = |path: &Path, reason| HttpError::Identity {
+        path: path.to_owned(),
+        reason,
+    };
+    let read = |path: &Path| fs::read(path).map_err(|error| failed(path, error.to_string()));
+    let not_pem = "it is not PEM";
+    let mut chain: Vec<Certificate<'static>> = Vec::new();
+    for item in ureq::tls::parse_pem(&read(&identity.certificate)?) {
+        let item = item.map_err(|_| failed(&identity.certificate, not_pem.to_owned()))?;
+        if let PemItem::Certificate(certificate) = item {
+            chain.push(certificate);
+        }
+    }
+    if chain.is_empty() {
+        let reason = "it contains no certificate".to_owned();
+        return Err(failed(&identity.certificate, reason));
+    }
+    let key = PrivateKey::from_pem(&read(&identity.key)?)
+        .map_err(|_| failed(&identity.key, "it contains no private key".to_owned()))?;
+    Ok(ClientCert::new_with_certs(&chain, key))
+}
+
+/// The proxy for a URL, if there is one.
+///
+/// # Errors
+/// When it has no URL of a kind that can be used.
+pub fn proxy_for(url: &HttpUrl, proxies: &Proxies) -> Result<Option<Proxy>, HttpError> {
+    let proxy = proxies
+        .find(url)
+        .map(|proxy| Proxy::new(proxy).map_err(|_| HttpError::Proxy { proxy: shown(proxy) }));
+    proxy.transpose()
+}
+
 /// The same request by way of the proxy for its URL, if there is one.
-pub(crate) fn by_proxy<B>(
+///
+/// # Errors
+/// As of [`proxy_for`].
+pub fn by_proxy<B>(
     request: RequestBuilder<B>,
     url: &HttpUrl,
     proxies: &Proxies,
 ) -> Result<RequestBuilder<B>, HttpError> {
-    let Some(proxy) = proxies.find(url) else {
-        return Ok(request);
-    };
-    let proxy = Proxy::new(proxy).map_err(|_| HttpError::Proxy { proxy: shown(proxy) })?;
-    Ok(request.config().proxy(Some(proxy)).build())
+    Ok(match proxy_for(url, proxies)? {
+        Some(proxy) => request.config().proxy(Some(proxy)).build(),
+        None => request,
+    })
 }
 
 /// When an error came.
-#[derive(Clone, Copy)]
-pub(crate) enum Phase {
+#[derive(Clone, Copy, Debug)]
+pub enum Phase {
     /// Until the head of the answer was here.
     Answer,
     /// In its body.
-    Body { received: u64, size: Option<u64> },
+    Body {
+        /// How many bytes of it were here.
+        received: u64,
+        /// How many there should be.
+        size: Option<u64>,
+    },
 }
 
-pub(crate) fn trouble(error: Error, url: &str, phase: Phase, timeouts: &Timeouts) -> Trouble {
+/// An error of `ureq` in our terms. `url` is what it is called.
+pub fn trouble(error: Error, url: &str, phase: Phase, timeouts: &Timeouts) -> Trouble {
     let url = url.to_owned();
     let (received, size, in_body) = match phase {
         Phase::Answer => (0, None, false),

@@ -12,7 +12,7 @@ use crate::credentials::Login;
 /// An `http://` or `https://` URL. The user name and password it came with are kept apart, and nothing that shows it
 /// shows them, nor what stands behind a `?`.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct HttpUrl {
+pub struct HttpUrl {
     uri: Uri<String>,
     login: Option<Login>,
 }
@@ -30,7 +30,11 @@ pub enum UrlError {
 }
 
 impl HttpUrl {
-    pub(crate) fn parse(text: &str) -> Result<Self, UrlError> {
+    /// Reads a URL.
+    ///
+    /// # Errors
+    /// When it is none of the two.
+    pub fn parse(text: &str) -> Result<Self, UrlError> {
         let uri = Uri::parse(text).map_err(|_| UrlError::Syntax)?;
         Self::of(uri.to_owned())
     }
@@ -64,7 +68,7 @@ impl HttpUrl {
     }
 
     /// The URL of something below this one. What a name contains cannot lead elsewhere.
-    pub(crate) fn child(&self, names: &[&str]) -> Self {
+    pub fn child(&self, names: &[&str]) -> Self {
         let mut path = EString::<PathEncoder>::new();
         path.push_estr(self.uri.path());
         for name in names {
@@ -85,7 +89,10 @@ impl HttpUrl {
     }
 
     /// Where a `Location` leads from here, or whatever else refers to another URL.
-    pub(crate) fn join(&self, reference: &str) -> Result<Self, UrlError> {
+    ///
+    /// # Errors
+    /// When it is no URL.
+    pub fn join(&self, reference: &str) -> Result<Self, UrlError> {
         let reference = UriRef::parse(reference).map_err(|_| UrlError::Syntax)?;
         let uri = reference
             .resolve_against(&self.uri)
@@ -98,7 +105,7 @@ impl HttpUrl {
     }
 
     /// What to ask for. It has no user name and no password.
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         self.uri.as_str()
     }
 
@@ -107,12 +114,13 @@ impl HttpUrl {
         self.login.as_ref()
     }
 
-    pub(crate) fn is_secure(&self) -> bool {
+    /// Whether it is an `https://` URL.
+    pub fn is_secure(&self) -> bool {
         self.uri.scheme().as_str() == "https"
     }
 
     /// The host in lower case, an IPv6 address without its brackets.
-    pub(crate) fn host(&self) -> &str {
+    pub fn host(&self) -> &str {
         let host = self.uri.authority().map_or("", |authority| authority.host());
         host.strip_prefix('[')
             .and_then(|host| host.strip_suffix(']'))
@@ -120,11 +128,12 @@ impl HttpUrl {
     }
 
     /// The host, and the port where one is written.
-    pub(crate) fn authority(&self) -> &str {
+    pub fn authority(&self) -> &str {
         self.uri.authority().map_or("", |authority| authority.as_str())
     }
 
-    pub(crate) fn port(&self) -> u16 {
+    /// The port, written or not.
+    pub fn port(&self) -> u16 {
         let written = self
             .uri
             .authority()
@@ -132,17 +141,19 @@ impl HttpUrl {
         written.unwrap_or(if self.is_secure() { 443 } else { 80 })
     }
 
-    pub(crate) fn is_of_same_server(&self, other: &Self) -> bool {
+    /// Whether scheme, host and port are the same.
+    pub fn is_of_same_server(&self, other: &Self) -> bool {
         (self.is_secure(), self.host(), self.port()) == (other.is_secure(), other.host(), other.port())
     }
 
-    pub(crate) fn is_on_this_machine(&self) -> bool {
+    /// Whether the host is the loopback interface.
+    pub fn is_on_this_machine(&self) -> bool {
         let host = self.host();
         host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 
     /// The last part of the path, decoded.
-    pub(crate) fn file_name(&self) -> String {
+    pub fn file_name(&self) -> String {
         let path = self.uri.path().as_str();
         let last = path.rsplit('/').next().unwrap_or(path);
         match EStr::<PathEncoder>::new(last) {

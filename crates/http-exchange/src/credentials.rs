@@ -11,7 +11,7 @@ use crate::url::HttpUrl;
 
 /// A user name and a password. Nothing shows them.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Login {
+pub struct Login {
     user: String,
     password: String,
 }
@@ -24,14 +24,29 @@ impl Login {
             None => text.to_owned(),
         };
         let (user, password) = text.split_once(':').unwrap_or((text, ""));
+        Self::new(decode(user), decode(password))
+    }
+
+    /// A user name and its password.
+    pub fn new(user: impl Into<String>, password: impl Into<String>) -> Self {
         Self {
-            user: decode(user),
-            password: decode(password),
+            user: user.into(),
+            password: password.into(),
         }
     }
 
+    /// The user name.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The password.
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
     /// The value of an `Authorization` header.
-    pub(crate) fn header(&self) -> String {
+    pub fn header(&self) -> String {
         format!(
             "Basic {}",
             STANDARD.encode(format!("{}:{}", self.user, self.password))
@@ -74,11 +89,8 @@ pub enum CredentialsError {
 impl Credentials {
     /// Adds a login for a host, written with its port where that is part of the URLs.
     pub fn add(&mut self, host: &str, user: &str, password: &str) {
-        let login = Login {
-            user: user.to_owned(),
-            password: password.to_owned(),
-        };
-        self.by_host.push((host.to_ascii_lowercase(), login));
+        self.by_host
+            .push((host.to_ascii_lowercase(), Login::new(user, password)));
     }
 
     /// Adds what the environment variable `HTTP_AUTH` says: `basic:HOST:USER:PASSWORD`, as the Go tools read it. A port
@@ -107,7 +119,12 @@ impl Credentials {
         Ok(())
     }
 
-    pub(crate) fn find(&self, url: &HttpUrl) -> Option<Login> {
+    /// The value of `Authorization` for a URL.
+    pub fn authorization(&self, url: &HttpUrl) -> Option<String> {
+        self.find(url).map(|login| login.header())
+    }
+
+    fn find(&self, url: &HttpUrl) -> Option<Login> {
         let is_it = |name: &str| name == url.host() || name == url.authority();
         let by_host = self.by_host.iter().find(|(host, _)| is_it(host));
         let netrc = || {
@@ -141,13 +158,7 @@ fn read_netrc(text: &str) -> Result<Vec<(Option<String>, Login)>, CredentialsErr
             let next = words.next().map(|(_, value)| value);
             next.ok_or(CredentialsError::NoValue { line, word })
         };
-        let begin = |name: Option<String>| {
-            let login = Login {
-                user: String::new(),
-                password: String::new(),
-            };
-            (name, login)
-        };
+        let begin = |name: Option<String>| (name, Login::new("", ""));
         match word.as_str() {
             "machine" => logins.push(begin(Some(value("machine")?.to_ascii_lowercase()))),
             "default" => logins.push(begin(None)),
