@@ -22,6 +22,12 @@ pub enum BlobSource {
     /// In a file that is never changed, and known to have the digest, such as an entry of a cache. A layout on the same
     /// file system shares it by a hard link; elsewhere it is verified while it is copied.
     Shared(PathBuf),
+    /// Nowhere here: the registry that the image is for has it.
+    Elsewhere,
+}
+
+fn elsewhere() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "the blob is in a registry alone")
 }
 
 impl From<TempPath> for BlobSource {
@@ -31,6 +37,36 @@ impl From<TempPath> for BlobSource {
 }
 
 impl BlobSource {
+    /// How many bytes there are.
+    #[cfg(feature = "registry")]
+    pub(crate) fn length(&self) -> io::Result<u64> {
+        let path: &Path = match self {
+            Self::Memory(data) => return Ok(data.len() as u64),
+            Self::File(path) | Self::Shared(path) => path,
+            Self::Spool(path) => path,
+            Self::Elsewhere => return Err(elsewhere()),
+        };
+        Ok(std::fs::metadata(path)?.len())
+    }
+
+    /// A part of the blob. It is not verified.
+    #[cfg(feature = "registry")]
+    pub(crate) fn range(&self, start: u64, length: u64) -> io::Result<Box<dyn io::Read + '_>> {
+        use io::{Read as _, Seek as _};
+        let path: &Path = match self {
+            Self::Memory(data) => {
+                let start = usize::try_from(start).unwrap_or(usize::MAX).min(data.len());
+                return Ok(Box::new(data[start..].take(length)));
+            }
+            Self::File(path) | Self::Shared(path) => path,
+            Self::Spool(path) => path,
+            Self::Elsewhere => return Err(elsewhere()),
+        };
+        let mut file = File::open(path)?;
+        file.seek(io::SeekFrom::Start(start))?;
+        Ok(Box::new(file.take(length)))
+    }
+
     /// Copies the blob and compares it with its descriptor. `to` is what errors name.
     pub(crate) fn copy_to(&self, want: &Descriptor, out: impl Write, to: &Path) -> Result<(), LayoutError> {
         let mut out = Hashing::new(out);
@@ -41,6 +77,7 @@ impl BlobSource {
             }
             Self::File(path) | Self::Shared(path) => copy_file(path, &mut out, to)?,
             Self::Spool(path) => copy_file(path, &mut out, to)?,
+            Self::Elsewhere => return Err(LayoutError::io("write", to)(elsewhere())),
         };
         let (_, digest, size) = out.finish();
         if (digest, size) != (want.digest, want.size) {

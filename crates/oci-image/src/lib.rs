@@ -4,11 +4,11 @@
 //! [`write_directory_layer`] → layer blob and its digests; layers and an
 //! [`ImageSpec`] → [`Image`] (config and manifest); images for several platforms → [`ImageIndex`] →
 //! an image layout ([`write_layout`]) or an archive for `docker load` ([`write_archive`]). A base image
-//! comes from [`read_layout`].
+//! comes from [`read_layout`]. With the feature `registry`, [`registry`] sends images to registries.
 //!
 //! Configs, manifests and indexes have the bytes that apko (by way of go-containerregistry) writes for
-//! the same input. The crate does not know packages, does not choose what is in an image, and has no clock,
-//! environment or network.
+//! the same input. The crate does not know packages, does not choose what is in an image, and has no clock
+//! or environment, and without that feature no network.
 //!
 //! ```
 //! use oci_image::{Annotations, BlobSource, Compression, Image, ImageIndex, ImageSpec, LayerWriter, Platform, Timestamp};
@@ -72,6 +72,8 @@ mod layout;
 mod manifest;
 mod pieces;
 mod reference;
+#[cfg(feature = "registry")]
+pub mod registry;
 mod time;
 
 pub use archive::{write_archive, write_archive_by_way_of};

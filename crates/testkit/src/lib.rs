@@ -11,11 +11,12 @@
 //! assert!(repository.path().join("x86_64/APKINDEX.tar.gz").exists());
 //! ```
 //!
-//! [`Server`] serves such a repository over HTTP, and misbehaves where it is told to. [`shared_paths`] gives packages that
+//! [`Server`] serves such a repository over HTTP, and misbehaves where it is told to; so does [`RegistryServer`] with images. [`shared_paths`] gives packages that
 //! have files in common. [`schema`] judges values by JSON schemas, [`go_flags`] command lines by tables of the Go tools' flags.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::missing_panics_doc)]
 
 pub mod go_flags;
+mod registry;
 pub mod schema;
 mod server;
 mod shared_paths;
@@ -30,6 +31,7 @@ use apk_package::{ControlMember, DataWriter, Limits, PkgInfo, PrivateKey};
 use apk_types::{Dependency, PackageRecord};
 use tarball::{Header, Kind};
 
+pub use registry::{Authentication, RegistryFault, RegistryServer};
 pub use server::{Fault, Request, Server};
 pub use shared_paths::{Holder, SharedPath, shared_paths};
 

@@ -51,6 +51,14 @@ pub struct Request {
     pub status: u16,
 }
 
+impl Request {
+    /// The size of the body in bytes, as the head states it.
+    pub(crate) fn length(&self) -> u64 {
+        let length = self.headers.get("content-length");
+        length.and_then(|length| length.parse().ok()).unwrap_or(0)
+    }
+}
+
 /// A way to answer that a client must withstand.
 #[derive(Clone, Debug)]
 pub enum Fault {
@@ -130,16 +138,7 @@ impl Server {
 
     /// Serves a directory over HTTPS for `localhost`, with a certificate of its own.
     pub fn start_tls(root: &Path) -> Self {
-        let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let key = PrivatePkcs8KeyDer::from(signed.signing_key.serialize_der());
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![signed.cert.der().clone()], key.into())
-            .unwrap();
-        Self::listen(root, Some((Arc::new(config), signed.cert.pem())))
+        Self::listen(root, Some(tls()))
     }
 
     fn listen(root: &Path, tls: Option<(Arc<ServerConfig>, String)>) -> Self {
@@ -241,8 +240,47 @@ impl Drop for Server {
     }
 }
 
-trait Stream: Read + Write {}
+/// TLS for `localhost`, and the certificate in PEM.
+pub(crate) fn tls() -> (Arc<ServerConfig>, String) {
+    let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivatePkcs8KeyDer::from(signed.signing_key.serialize_der());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![signed.cert.der().clone()], key.into())
+        .unwrap();
+    (Arc::new(config), signed.cert.pem())
+}
+
+pub(crate) trait Stream: Read + Write {}
 impl<T: Read + Write> Stream for T {}
+
+/// A connection, and what is to be read of it next.
+pub(crate) fn accept(
+    tcp: TcpStream,
+    tls: Option<&Arc<ServerConfig>>,
+) -> io::Result<BufReader<Box<dyn Stream>>> {
+    tcp.set_nodelay(true)?;
+    Ok(BufReader::new(match tls {
+        Some(config) => {
+            let connection = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
+            Box::new(StreamOwned::new(connection, tcp))
+        }
+        None => Box::new(tcp),
+    }))
+}
+
+/// Resets a connection once what was sent is delivered.
+pub(crate) fn reset(connection: &TcpStream) -> io::Result<()> {
+    // Bytes that are not delivered yet would be lost with the connection.
+    thread::sleep(Duration::from_millis(20));
+    Ok(rustix::net::sockopt::set_socket_linger(
+        connection,
+        Some(Duration::ZERO),
+    )?)
+}
 
 /// What is sent, and in which way.
 #[derive(Default)]
@@ -268,16 +306,8 @@ enum End {
 
 impl Shared {
     fn serve(&self, tcp: TcpStream) -> io::Result<()> {
-        tcp.set_nodelay(true)?;
         let below = tcp.try_clone()?;
-        let stream: Box<dyn Stream> = match &self.tls {
-            Some(config) => {
-                let connection = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
-                Box::new(StreamOwned::new(connection, tcp))
-            }
-            None => Box::new(tcp),
-        };
-        let mut stream = BufReader::new(stream);
+        let mut stream = accept(tcp, self.tls.as_ref())?;
         while let Some(mut request) = read_request(&mut stream)? {
             let answer = self.answer(&request);
             request.status = answer.status;
@@ -407,11 +437,7 @@ impl Shared {
         stream.flush()?;
         match answer.end {
             End::Stall(_) => while !self.is_stopped_after(Duration::from_secs(3600)) {},
-            // Bytes that are not delivered yet would be lost with the connection.
-            End::Reset(_) => {
-                thread::sleep(Duration::from_millis(20));
-                rustix::net::sockopt::set_socket_linger(below, Some(Duration::ZERO))?;
-            }
+            End::Reset(_) => reset(below)?,
             End::Whole | End::Drip(_) => return Ok(length == answer.body.len() as u64),
             End::Truncate(_) => {}
         }
@@ -498,6 +524,15 @@ fn path_of(target: &str) -> &str {
 
 /// The next request of a connection, `None` at its end.
 fn read_request(stream: &mut BufReader<Box<dyn Stream>>) -> io::Result<Option<Request>> {
+    let Some(mut request) = read_head(stream)? else {
+        return Ok(None);
+    };
+    stream.take(request.length()).read_to_end(&mut request.body)?;
+    Ok(Some(request))
+}
+
+/// The next request of a connection without its body, `None` at the end.
+pub(crate) fn read_head(stream: &mut BufReader<Box<dyn Stream>>) -> io::Result<Option<Request>> {
     let mut line = String::new();
     if stream.read_line(&mut line)? == 0 {
         return Ok(None);
@@ -514,16 +549,11 @@ fn read_request(stream: &mut BufReader<Box<dyn Stream>>) -> io::Result<Option<Re
         };
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
-    let length = headers
-        .get("content-length")
-        .and_then(|length| length.parse().ok());
-    let mut body = Vec::new();
-    stream.take(length.unwrap_or(0)).read_to_end(&mut body)?;
     Ok(Some(Request {
         method,
         target,
         headers,
-        body,
+        body: Vec::new(),
         status: 0,
     }))
 }
