@@ -9,7 +9,8 @@ use cli_support::{Deferred, Network};
 use oci_image::Algorithm;
 
 use crate::{
-    clean, diff, dot, erofs, install_keys, load, lock, rootfs, sbom, show_config, show_packages, why,
+    clean, diff, dot, erofs, install_keys, load, lock, login, publish, rootfs, sbom, show_config,
+    show_packages, why,
 };
 
 /// Builds OCI images out of apk packages.
@@ -73,6 +74,12 @@ pub(crate) enum Command {
     /// Writes the software bill of materials of an image that exists
     #[command(after_help = sbom::EXAMPLES)]
     Sbom(Deferred<sbom::Sbom>),
+    /// Builds an image and sends it to a registry
+    #[command(after_help = publish::EXAMPLES)]
+    Publish(Deferred<publish::Publish>),
+    /// Keeps a user name and password for a registry
+    #[command(after_help = login::EXAMPLES)]
+    Login(Deferred<login::Login>),
     /// Loads an archive into docker or podman
     #[command(after_help = load::EXAMPLES)]
     Load(Deferred<load::Load>),
@@ -231,6 +238,13 @@ pub(crate) struct Build {
     /// An existing directory for an OCI layout, else the archive to write
     pub(crate) output: PathBuf,
     #[command(flatten)]
+    pub(crate) making: Making,
+}
+
+/// How an image is made, wherever it goes.
+#[derive(Debug, Args)]
+pub(crate) struct Making {
+    #[command(flatten)]
     pub(crate) sources: Sources,
     #[command(flatten)]
     pub(crate) archs: Archs,
@@ -265,7 +279,7 @@ pub(crate) struct Build {
     /// Whether to write software bills of materials
     #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
     pub(crate) sbom: bool,
-    /// The directory for them; the working directory if not given
+    /// The directory for them; `build` writes to the working directory if it is not given, `publish` nowhere
     #[arg(long, value_name = "DIR")]
     pub(crate) sbom_path: Option<PathBuf>,
     /// Their formats

@@ -6,95 +6,36 @@ use std::path::Path;
 use apk_types::Arch;
 use apko::config::{ImageConfiguration, Loaded};
 use apko::{
-    Additions, BuildError, BuildRequest, Lockfile, Policy, SbomFormat, build as build_image, vcs_url,
+    Additions, BuildError, BuildRequest, Built, Lockfile, Policy, SbomFormat, Store, build as build_image,
+    vcs_url,
 };
 use cli_support::Steps;
 use oci_image::{Compression, Tag, Timestamp};
 
-use crate::args::{Build, Sources};
+use crate::args::{Build, Making, Sources};
 use crate::conflict::Places;
 use crate::failure::{Failure, Outcome};
 use crate::report::Report;
 use crate::spool::Spool;
 
 pub(crate) fn build(arguments: &Build, steps: &Steps) -> Outcome {
-    let mut report = Report::new(*steps, arguments);
-    make(arguments, steps, &mut report).inspect_err(|failure| report.failed(failure))
+    let mut report = Report::new(*steps, &arguments.making);
+    write(arguments, steps, &mut report).inspect_err(|failure| report.failed(failure))
 }
 
-fn make(arguments: &Build, steps: &Steps, report: &mut Report) -> Outcome {
-    let loaded = arguments
-        .sources
-        .load(&arguments.config, &arguments.include_paths, steps)?;
-    let mut configuration = loaded.configuration.clone();
-    add_annotations(&mut configuration, &arguments.annotations)?;
-    if let Some(format) = &arguments.format {
-        configuration = configuration
-            .with_format(format)
-            .map_err(|error| Failure::usage(format!("--format: {error}")))?;
-    }
-    if arguments.vcs && configuration.vcs_url.is_empty() {
-        configuration.vcs_url = probe_vcs(&arguments.config, steps);
-    }
+fn write(arguments: &Build, steps: &Steps, report: &mut Report) -> Outcome {
     let tag: Tag = arguments
         .tag
         .parse()
         .map_err(|error| Failure::usage(format!("{error}")))?;
-    let build_date = build_date(arguments.build_date.as_deref())?;
-    let archs = archs(&arguments.archs.arch, &configuration)?;
-    let additions = additions(&arguments.sources, &arguments.package_append);
-    let lockfile = match &arguments.lockfile {
-        Some(path) => Some(read_lock(path, &loaded, &additions, &archs)?),
-        None => None,
-    };
     let is_layout = arguments.output.is_dir();
+    let making = &arguments.making;
     let spool = Spool::beside(&arguments.output)?;
-    let formats: Vec<SbomFormat> = arguments
-        .sbom_formats
-        .iter()
-        .map(|format| (*format).into())
-        .collect();
-    let (client, progress) = arguments.sources.client(Some(&arguments.limits), steps)?;
-    let mut policy = arguments.solver.policy(Policy {
-        client,
-        ignore_signatures: arguments.ignore_signatures,
-        refuse_scripts: arguments.fail_on_skipped_scripts,
-        refuse_libc_clashes: arguments.strict,
-        ..Policy::default()
-    });
-    arguments.limits.of_policy(&mut policy);
-    let request = BuildRequest {
-        configuration: &configuration,
-        additions: &additions,
-        include_paths: &arguments.include_paths,
-        lockfile: lockfile.as_ref(),
-        repositories: None,
-        archs: &archs,
-        policy: &policy,
-        tag: &tag,
-        source_date_epoch: source_date_epoch()?,
-        build_date: &build_date,
-        sboms: if arguments.sbom { &formats } else { &[] },
-        store: &arguments.sources.store(spool.path())?,
-        compression: Compression::with(arguments.layer_compression.into()),
-        spool: spool.path(),
-    };
-    let built = build_image(&request, &mut |event| {
-        progress.done();
-        report.event(&event);
-    })
-    .map_err(|error| match error {
-        BuildError::Resolve(error) => {
-            let places = Places::of(&loaded);
-            report.explain(places.json(&error));
-            places.failure(error)
-        }
-        error => error.into(),
-    })?;
-    let directory = arguments.sbom_path.as_deref().unwrap_or(Path::new("."));
-    for sbom in &built.sboms {
-        write_file(&directory.join(&sbom.name), &sbom.json)?;
-    }
+    let store = making.sources.store(spool.path())?;
+    let place = (spool.path(), &store);
+    let built = making.make((&arguments.config, &tag), place, steps, report)?;
+    let directory = making.sbom_path.as_deref().unwrap_or(Path::new("."));
+    write_sboms(directory, &built)?;
     let output = arguments.output.display();
     let written = match is_layout {
         true => oci_image::write_layout_by_way_of(spool.path(), &arguments.output, &built.index),
@@ -108,6 +49,85 @@ fn make(arguments: &Build, steps: &Steps, report: &mut Report) -> Outcome {
     written.map_err(|error| Failure::work(&error))?;
     report.step("Wrote", &format!("{output}  {}", arguments.tag));
     report.written(&built, arguments)
+}
+
+pub(crate) fn write_sboms(directory: &Path, built: &Built) -> Outcome {
+    let mut sboms = built.sboms.iter();
+    sboms.try_for_each(|sbom| write_file(&directory.join(&sbom.name), &sbom.json))
+}
+
+impl Making {
+    /// Makes the image of a configuration; what is not kept lies in the spool.
+    pub(crate) fn make(
+        &self,
+        (config, tag): (&Path, &Tag),
+        (spool, store): (&Path, &Store),
+        steps: &Steps,
+        report: &mut Report,
+    ) -> Outcome<Built> {
+        let loaded = self.sources.load(config, &self.include_paths, steps)?;
+        let configuration = self.configuration(&loaded, config, steps)?;
+        let build_date = build_date(self.build_date.as_deref())?;
+        let archs = archs(&self.archs.arch, &configuration)?;
+        let additions = additions(&self.sources, &self.package_append);
+        let lockfile = match &self.lockfile {
+            Some(path) => Some(read_lock(path, &loaded, &additions, &archs)?),
+            None => None,
+        };
+        let formats: Vec<SbomFormat> = self.sbom_formats.iter().map(|format| (*format).into()).collect();
+        let (client, progress) = self.sources.client(Some(&self.limits), steps)?;
+        let mut policy = self.solver.policy(Policy {
+            client,
+            ignore_signatures: self.ignore_signatures,
+            refuse_scripts: self.fail_on_skipped_scripts,
+            refuse_libc_clashes: self.strict,
+            ..Policy::default()
+        });
+        self.limits.of_policy(&mut policy);
+        let request = BuildRequest {
+            configuration: &configuration,
+            additions: &additions,
+            include_paths: &self.include_paths,
+            lockfile: lockfile.as_ref(),
+            repositories: None,
+            archs: &archs,
+            policy: &policy,
+            tag,
+            source_date_epoch: source_date_epoch()?,
+            build_date: &build_date,
+            sboms: if self.sbom { &formats } else { &[] },
+            store,
+            compression: Compression::with(self.layer_compression.into()),
+            spool,
+        };
+        build_image(&request, &mut |event| {
+            progress.done();
+            report.event(&event);
+        })
+        .map_err(|error| match error {
+            BuildError::Resolve(error) => {
+                let places = Places::of(&loaded);
+                report.explain(places.json(&error));
+                places.failure(error)
+            }
+            error => error.into(),
+        })
+    }
+
+    /// The configuration with what the command line says otherwise.
+    fn configuration(&self, loaded: &Loaded, config: &Path, steps: &Steps) -> Outcome<ImageConfiguration> {
+        let mut configuration = loaded.configuration.clone();
+        add_annotations(&mut configuration, &self.annotations)?;
+        if let Some(format) = &self.format {
+            configuration = configuration
+                .with_format(format)
+                .map_err(|error| Failure::usage(format!("--format: {error}")))?;
+        }
+        if self.vcs && configuration.vcs_url.is_empty() {
+            configuration.vcs_url = probe_vcs(config, steps);
+        }
+        Ok(configuration)
+    }
 }
 
 /// Reads a lock file that must fit.

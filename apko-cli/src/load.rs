@@ -1,6 +1,6 @@
 //! `apko load`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -44,21 +44,30 @@ pub(crate) fn load(arguments: &Load, steps: &Steps) -> Outcome {
     let engines: &[&str] = match arguments.into {
         Some(Engine::Docker) => &["docker"],
         Some(Engine::Podman) => &["podman"],
-        None => &["docker", "podman"],
+        None => &ENGINES,
     };
+    let (engine, said) = load_into(engines, &arguments.archive)?;
+    let what = format!("{} into {engine}", arguments.archive.display());
+    steps.done("Loaded", &what, start.elapsed());
+    print(&said)
+}
+
+/// The programs that images are loaded into, the first one that is there.
+pub(crate) const ENGINES: [&str; 2] = ["docker", "podman"];
+
+/// Loads an archive into the first of the programs that is there; which one it was, and what it said.
+pub(crate) fn load_into<'e>(engines: &[&'e str], archive: &Path) -> Outcome<(&'e str, String)> {
     for engine in engines {
         let mut command = Command::new(engine);
         command
             .args(["load", "--input"])
-            .arg(&arguments.archive)
+            .arg(archive)
             .stdin(Stdio::null());
         match command.output() {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(Failure::work(&error)),
             Ok(output) if output.status.success() => {
-                let what = format!("{} into {engine}", arguments.archive.display());
-                steps.done("Loaded", &what, start.elapsed());
-                return print(&String::from_utf8_lossy(&output.stdout));
+                return Ok((engine, String::from_utf8_lossy(&output.stdout).into_owned()));
             }
             Ok(output) => {
                 let said = String::from_utf8_lossy(&output.stderr);

@@ -11,7 +11,9 @@ mod failure;
 mod install_keys;
 mod load;
 mod lock;
+mod login;
 mod network;
+mod publish;
 mod report;
 mod rootfs;
 mod sbom;
@@ -68,6 +70,8 @@ fn run(cli: Cli) -> Outcome {
         Command::Diff(arguments) => diff::diff(&arguments),
         Command::Schema => show_config::schema(),
         Command::Sbom(arguments) => sbom::sbom(&arguments, &steps),
+        Command::Publish(arguments) => publish::publish(&arguments, &steps),
+        Command::Login(arguments) => login::login(&arguments, &steps),
         Command::Load(arguments) => load::load(&arguments, &steps),
         Command::Erofs(arguments) => erofs::erofs(&arguments, &steps),
         Command::Why(question) => why::why(&question, &steps),

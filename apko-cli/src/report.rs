@@ -6,7 +6,7 @@ use apko::{Built, Event};
 use cli_support::{Steps, size, time};
 use serde_json::{Value, json};
 
-use crate::args::Build;
+use crate::args::{Build, Making};
 use crate::build::print;
 use crate::failure::{Failure, Outcome};
 
@@ -23,7 +23,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(steps: Steps, arguments: &Build) -> Self {
+    pub(crate) fn new(steps: Steps, arguments: &Making) -> Self {
         let now = Instant::now();
         Self {
             steps,
@@ -103,6 +103,21 @@ impl Report {
             "sboms": sboms,
         }));
         Ok(())
+    }
+
+    /// Says where the image is.
+    pub(crate) fn published(&mut self, reference: &str, object: Value) -> Outcome {
+        self.show_timings();
+        match self.is_json {
+            true => self.object(object),
+            false => print(&format!("{reference}\n"))?,
+        }
+        Ok(())
+    }
+
+    /// Whether objects are asked for.
+    pub(crate) fn is_json(&self) -> bool {
+        self.is_json
     }
 
     fn show_timings(&mut self) {

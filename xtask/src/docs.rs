@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use apk_types::Arch;
+use testkit::RegistryServer;
 
 use crate::package::Signer;
 use crate::quickstart::{KEY, public};
@@ -13,7 +14,7 @@ use crate::tools::{At as _, is_root, printed, run};
 use crate::{Outcome, repository, root};
 
 /// What a page takes for granted, as commands that come before its own.
-const BEFORE: [(&str, &str); 8] = [
+const BEFORE: [(&str, &str); 9] = [
     ("docs/apko/files.md", "mv block-0.yaml web.yaml"),
     ("docs/cache.md", "apko show-packages web.yaml"),
     (
@@ -21,6 +22,8 @@ const BEFORE: [(&str, &str); 8] = [
         "rm local.rsa local.rsa.pub; cp -r packages/x86_64 x86_64",
     ),
     ("docs/apko/architectures.md", "mkdir out"),
+    // The registry of the page is one that these checks start.
+    ("docs/apko/publish.md", "mkdir sboms; docker() { :; }"),
     ("docs/apko/lock.md", "apko lock --output old.lock.json web.yaml"),
     (
         "docs/workspace/tutorial.md",
@@ -35,6 +38,9 @@ const BEFORE: [(&str, &str); 8] = [
          apko build --annotations a:b web.yaml web:1.1 out-1.1/",
     ),
 ];
+
+/// A registry as pages call it; what runs gets another port.
+const REGISTRY: &str = "localhost:5000";
 
 /// Pages whose commands cannot run here, and why.
 const NOT_HERE: [(&str, &str); 1] = [("docs/repositories.md", "asks servers of others for their keys")];
@@ -103,7 +109,9 @@ pub(crate) fn check(world: &World) -> Outcome<Verdict> {
             .iter()
             .find(|(page, _)| *page == name)
             .ok_or_else(|| format!("{name} has commands; say in xtask what they take for granted"))?;
-        shell(world, &directory, &format!("{before}\n{}", typed.join("\n")))
+        let registry = RegistryServer::start();
+        let typed_here = typed.join("\n").replace(REGISTRY, &registry.authority());
+        shell(world, &directory, &format!("{before}\n{typed_here}"))
             .map_err(|error| format!("{name}: {error}"))?;
         commands += typed.len();
     }

@@ -13,6 +13,7 @@ mod package;
 mod quickstart;
 mod realworld;
 mod reference;
+mod registry;
 mod repeat;
 mod repository;
 mod run_image;

@@ -11,7 +11,9 @@ use crate::quickstart::{
 };
 use crate::tools::{At as _, BUBBLEWRAP, Binaries, exists, is_root, printed, require, run};
 use crate::workspace::{Lab, checks as workspace, trouble};
-use crate::{Outcome, apk_client, busybox, docs, images, realworld, repeat, root, run_image, services};
+use crate::{
+    Outcome, apk_client, busybox, docs, images, realworld, registry, repeat, root, run_image, services,
+};
 
 /// What a check came to.
 pub(crate) enum Verdict {
@@ -22,7 +24,7 @@ pub(crate) enum Verdict {
 
 type Check = fn(&World) -> Outcome<Verdict>;
 
-const CHECKS: [(&str, Check); 29] = [
+const CHECKS: [(&str, Check); 30] = [
     (
         "the image is the same in another directory, time zone and umask",
         same_image_twice,
@@ -59,6 +61,10 @@ const CHECKS: [(&str, Check); 29] = [
     ("validators from PyPI take the SBOMs", images::sboms),
     ("a static busybox has a link for each applet", busybox::links),
     ("two services under s6 answer in one container", services::answer),
+    (
+        "a registry takes an image, and skopeo pulls what was printed",
+        registry::publish,
+    ),
     (
         "what is built twice is the same, or what differs is told",
         repeat::check,

@@ -50,12 +50,29 @@ impl Place {
 
     /// The same, with the repository or the output elsewhere.
     pub(crate) fn build_from(&self, yaml: &str, repository: &str, output: &Path) -> Command {
+        let mut apko = self.making("build", yaml, repository);
+        apko.arg("image:1").arg(output);
+        apko.arg("--sbom-path").arg(self.path("sboms"));
+        apko
+    }
+
+    /// `apko publish` of a configuration, with nobody's credentials.
+    pub(crate) fn publish(&self, yaml: &str, tags: &[String]) -> Command {
+        let mut apko = self.making("publish", yaml, &self.repository.location());
+        apko.args(tags);
+        for name in ["GITHUB_TOKEN", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR"] {
+            apko.env_remove(name);
+        }
+        apko.env("DOCKER_CONFIG", self.path("docker"));
+        apko
+    }
+
+    fn making(&self, command: &str, yaml: &str, repository: &str) -> Command {
         let configuration = self.path("apko.yaml");
         fs::write(&configuration, yaml).unwrap();
         let mut apko = Command::new(env!("CARGO_BIN_EXE_apko"));
-        apko.arg("build").arg(configuration).arg("image:1").arg(output);
-        apko.args(["--arch", "x86_64", "--quiet", "--sbom-path"]);
-        apko.arg(self.path("sboms"));
+        apko.arg(command).arg(configuration);
+        apko.args(["--arch", "x86_64", "--quiet"]);
         apko.arg("--keyring-append").arg(self.repository.key());
         apko.args(["--build-repository-append", repository]);
         apko.env("XDG_CACHE_HOME", self.path("cache"))

@@ -1,6 +1,7 @@
 //! Packages, pieces of layers and whole layers, as they are kept from one build to the next.
 
 use std::cell::Cell;
+use std::fmt;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -13,7 +14,7 @@ use apk_types::{Arch, Checksum, PackageRecord};
 use bytes::Bytes;
 use content_cache::{Cache, CacheError, Key, Kind};
 use file_content::{Content, Hash};
-use oci_image::{BlobSource, Layer, LayerError, PieceCache};
+use oci_image::{BlobSource, Descriptor, Layer, LayerError, PieceCache};
 use package_store::{StoreError, StoredPackage};
 use serde::{Deserialize, Serialize};
 use tarball::Entry;
@@ -41,6 +42,17 @@ pub struct Store {
     cache: Cache,
     /// Removes the directory in the end.
     temporary: Option<Arc<TempDir>>,
+    elsewhere: Option<Elsewhere>,
+}
+
+/// Tells whether the registry that an image is for has a layer.
+#[derive(Clone)]
+struct Elsewhere(Arc<dyn Fn(&Descriptor) -> bool + Send + Sync>);
+
+impl fmt::Debug for Elsewhere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Elsewhere(…)")
+    }
 }
 
 /// Why a package could not be had.
@@ -83,6 +95,7 @@ impl Store {
         Self {
             cache,
             temporary: None,
+            elsewhere: None,
         }
     }
 
@@ -94,7 +107,16 @@ impl Store {
         Ok(Self {
             cache: Cache::at(directory.path()),
             temporary: Some(Arc::new(directory)),
+            elsewhere: None,
         })
+    }
+
+    /// The same for images that go to a registry: a layer that was made before, but whose blob is not kept any more, is not
+    /// made anew where `has` says that the registry has it. Its blob is then [`BlobSource::Elsewhere`].
+    #[must_use]
+    pub fn with_elsewhere(mut self, has: impl Fn(&Descriptor) -> bool + Send + Sync + 'static) -> Self {
+        self.elsewhere = Some(Elsewhere(Arc::new(has)));
+        self
     }
 
     /// Forgets an entry whose file turned out to be damaged; whether it was one.
@@ -166,18 +188,17 @@ impl Store {
     pub(crate) fn layer(&self, key: &Key) -> Option<(Layer, BlobSource)> {
         let kept: KeptLayer = serde_json::from_slice(&self.cache.get(LAYERS, key)?).ok()?;
         let path = self.cache.path(BLOBS, key);
-        let metadata = fs::metadata(&path).ok()?;
-        let is_as_written =
-            metadata.len() == kept.layer.descriptor.size && modified(&metadata) == kept.modified;
-        let blob = match is_as_written {
-            true => BlobSource::Shared(path),
+        let is_as_written = fs::metadata(&path).map(|metadata| {
+            metadata.len() == kept.layer.descriptor.size && modified(&metadata) == kept.modified
+        });
+        match is_as_written {
+            Ok(true) => return Some((kept.layer, BlobSource::Shared(path))),
             // Somebody touched or changed it.
-            false => {
-                self.cache.remove(BLOBS, key);
-                return None;
-            }
-        };
-        Some((kept.layer, blob))
+            Ok(false) => self.cache.remove(BLOBS, key),
+            Err(_) => {}
+        }
+        let Elsewhere(has) = self.elsewhere.as_ref()?;
+        has(&kept.layer.descriptor).then_some((kept.layer, BlobSource::Elsewhere))
     }
 
     /// Keeps a layer whose blob is complete in a file; where the blob is then. `None` if it is not kept, which is no error:

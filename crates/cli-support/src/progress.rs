@@ -22,9 +22,16 @@ pub struct Progress {
     shared: Arc<Mutex<State>>,
 }
 
+/// What is done with files: on the line of progress, in the step, and in the line of each file.
+type Words = [&'static str; 3];
+
+const FETCHING: Words = ["Fetching", "Downloaded", "fetched"];
+const SENDING: Words = ["Sending", "Sent", "sent"];
+
 #[derive(Debug)]
 struct State {
     steps: Steps,
+    words: Words,
     is_terminal: bool,
     /// Bytes that are here, and bytes in all, of what is under way.
     under_way: BTreeMap<String, (u64, Option<u64>)>,
@@ -37,9 +44,19 @@ struct State {
 
 impl Progress {
     pub(crate) fn new(steps: Steps) -> Self {
+        Self::with(steps, FETCHING)
+    }
+
+    /// The same for what is sent: [`Event::Received`] and [`Event::Finished`] are what the other side has.
+    pub fn of_sending(steps: Steps) -> Self {
+        Self::with(steps, SENDING)
+    }
+
+    fn with(steps: Steps, words: Words) -> Self {
         Self {
             shared: Arc::new(Mutex::new(State {
                 steps,
+                words,
                 is_terminal: io::stderr().is_terminal() && steps.shows_steps(),
                 under_way: BTreeMap::new(),
                 files: 0,
@@ -49,6 +66,11 @@ impl Progress {
                 drawn: None,
             })),
         }
+    }
+
+    /// Takes notice of what happens.
+    pub fn note(&self, event: &Event<'_>) {
+        lock(&self.shared).note(event);
     }
 
     pub(crate) fn watcher(&self) -> Watcher {
@@ -74,15 +96,14 @@ impl State {
                 self.under_way.insert((*url).to_owned(), (0, *size));
             }
             Event::Received { url, bytes, size } => {
-                if let Some(state) = self.under_way.get_mut(*url) {
-                    *state = (*bytes, *size);
-                }
+                self.under_way.insert((*url).to_owned(), (*bytes, *size));
             }
             Event::Finished { url, bytes } => {
                 self.under_way.remove(*url);
                 self.files += 1;
                 self.bytes += bytes;
-                self.say(|steps| steps.detail(&format!("fetched {url} ({})", size(*bytes))));
+                let verb = self.words[2];
+                self.say(|steps| steps.detail(&format!("{verb} {url} ({})", size(*bytes))));
             }
             Event::Unchanged { url } => {
                 self.unchanged += 1;
@@ -119,7 +140,8 @@ impl State {
             .map(|all| format!(" of {}", size(self.bytes + all)))
             .unwrap_or_default();
         let line = format!(
-            "   Fetching  {} done, {} under way  {}{of}",
+            "{:>11}  {} done, {} under way  {}{of}",
+            self.words[0],
             self.files,
             self.under_way.len(),
             size(self.bytes + here),
@@ -142,7 +164,7 @@ impl State {
             if self.unchanged > 0 {
                 what += &format!("  {} unchanged", self.unchanged);
             }
-            self.steps.done("Downloaded", &what, took);
+            self.steps.done(self.words[1], &what, took);
         }
         (self.files, self.bytes, self.unchanged) = (0, 0, 0);
     }
