@@ -84,17 +84,30 @@ impl<F: Formatter> Formatter for HtmlSafe<F> {
     }
 
     fn write_string_fragment<W: ?Sized + Write>(&mut self, w: &mut W, fragment: &str) -> io::Result<()> {
-        let mut rest = fragment;
-        while let Some(at) = rest.find(['<', '>', '&', '\u{2028}', '\u{2029}']) {
-            let (plain, tail) = rest.split_at(at);
-            w.write_all(plain.as_bytes())?;
-            let mut chars = tail.chars();
-            if let Some(c) = chars.next() {
-                write!(w, "\\u{:04x}", u32::from(c))?;
-            }
-            rest = chars.as_str();
+        let mut rest = fragment.as_bytes();
+        while let Some((at, length, escape)) = first_escaped(rest) {
+            w.write_all(&rest[..at])?;
+            w.write_all(escape)?;
+            rest = &rest[at + length..];
         }
-        w.write_all(rest.as_bytes())
+        w.write_all(rest)
+    }
+}
+
+/// Finds the first character of UTF-8 text that Go escapes for HTML's sake: where it is, its bytes, what is written for it.
+fn first_escaped(text: &[u8]) -> Option<(usize, usize, &'static [u8])> {
+    let mut from = 0;
+    loop {
+        let ahead = text[from..].iter();
+        let at = from + ahead.copied().position(|byte| matches!(byte, b'<' | b'>' | b'&' | 0xe2))?;
+        match text[at..] {
+            [b'<', ..] => return Some((at, 1, b"\\u003c")),
+            [b'>', ..] => return Some((at, 1, b"\\u003e")),
+            [b'&', ..] => return Some((at, 1, b"\\u0026")),
+            [_, 0x80, 0xa8, ..] => return Some((at, 3, b"\\u2028")),
+            [_, 0x80, 0xa9, ..] => return Some((at, 3, b"\\u2029")),
+            _ => from = at + 1,
+        }
     }
 }
 
@@ -112,6 +125,7 @@ mod tests {
             r#""\u003ca href=\"x\"\u003e\u0026\u003c/a\u003e""#,
         ),
         ("\u{2028}|\u{2029}", r#""\u2028|\u2029""#),
+        ("\u{2027}\u{2028}\u{2030}<", r#""\u{2027}\u2028\u{2030}\u003c""#),
         ("\\ \n \r \t \u{8} \u{c}", r#""\\ \n \r \t \b \f""#),
         ("\u{0}\u{1f}\u{7f}", "\"\\u0000\\u001f\u{7f}\""),
         ("Zoë 😀", "\"Zoë 😀\""),

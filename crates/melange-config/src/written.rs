@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use spanned_yaml::{Diagnostic, Span, parse as parse_yaml};
 
 use crate::error::ConfigError;
+use crate::prepared::PreparedSpan;
 use crate::read::{self, Faults, Read};
 use crate::source::SourceText;
 use crate::types::{BuildOption, Capabilities, Environment, Package, StringMap, VarTransform};
@@ -57,25 +59,29 @@ pub struct PackagePlaces {
 }
 
 /// A step, or a pipeline of steps.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pipeline {
     /// Where it is written.
+    #[serde(with = "PreparedSpan")]
     pub span: Span,
     /// When it runs.
     pub condition: String,
     /// Where the condition is written.
+    #[serde(with = "PreparedSpan")]
     pub condition_span: Span,
     /// Its name for people.
     pub name: String,
     /// The named pipeline that it runs.
     pub uses: String,
     /// Where the name is written.
+    #[serde(with = "PreparedSpan")]
     pub uses_span: Span,
     /// The inputs it gives.
     pub with: Vec<Argument>,
     /// The shell script it runs.
     pub runs: String,
     /// Where the script is written.
+    #[serde(with = "PreparedSpan")]
     pub runs_span: Span,
     /// The steps in it.
     pub pipeline: Vec<Pipeline>,
@@ -94,18 +100,19 @@ pub struct Pipeline {
 }
 
 /// An input that a step gives to the pipeline it uses.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Argument {
     /// The input's name.
     pub name: String,
     /// Where the name is written.
+    #[serde(with = "PreparedSpan")]
     pub span: Span,
     /// The value.
     pub value: String,
 }
 
 /// An input that a pipeline takes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Input {
     /// What it is for.
     pub description: String,
@@ -200,7 +207,7 @@ pub(crate) fn parse_pipeline(source: &str, path: &str) -> Result<PipelineFile, C
     }
 }
 
-fn text(source: &str, path: &str) -> Arc<SourceText> {
+pub(crate) fn text(source: &str, path: &str) -> Arc<SourceText> {
     Arc::new(SourceText {
         path: path.to_owned(),
         text: source.to_owned(),

@@ -8,12 +8,17 @@ use melange_config::{PipelineSource, PipelineText};
 
 macro_rules! embed {
     ($($name:literal),* $(,)?) => {
-        &[$(($name, include_str!(concat!("../pipelines/", $name, ".yaml")))),*]
+        /// Name and YAML text of every built-in pipeline, in the order of the names.
+        pub const BUILTIN: &[(&str, &str)] =
+            &[$(($name, include_str!(concat!("../pipelines/", $name, ".yaml")))),*];
+
+        /// What the build script made of each of them.
+        static PREPARED: &[&[u8]] =
+            &[$(include_bytes!(concat!(env!("OUT_DIR"), "/pipelines/", $name, ".yaml"))),*];
     };
 }
 
-/// Name and YAML text of every built-in pipeline, in the order of the names.
-pub const BUILTIN: &[(&str, &str)] = embed![
+embed![
     "R/build",
     "autoconf/configure",
     "autoconf/make",
@@ -70,8 +75,11 @@ pub const BUILTIN: &[(&str, &str)] = embed![
 /// Finds a built-in pipeline by its name, such as `autoconf/make`.
 #[must_use]
 pub fn builtin(name: &str) -> Option<&'static str> {
-    let at = BUILTIN.binary_search_by_key(&name, |(name, _)| name).ok()?;
-    Some(BUILTIN[at].1)
+    Some(BUILTIN[position(name)?].1)
+}
+
+fn position(name: &str) -> Option<usize> {
+    BUILTIN.binary_search_by_key(&name, |(name, _)| name).ok()
 }
 
 /// How many names are collected for a suggestion, and how deep they lie in a directory.
@@ -102,6 +110,7 @@ impl PipelineSource for PipelineDirectories {
                     return Ok(Some(PipelineText {
                         path: Cow::Owned(path.display().to_string()),
                         text: Cow::Owned(text),
+                        prepared: None,
                     }));
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -111,9 +120,10 @@ impl PipelineSource for PipelineDirectories {
                 }
             }
         }
-        Ok(builtin(name).map(|text| PipelineText {
+        Ok(position(name).map(|at| PipelineText {
             path: Cow::Owned(format!("built-in pipeline {name}")),
-            text: Cow::Borrowed(text),
+            text: Cow::Borrowed(BUILTIN[at].1),
+            prepared: Some(PREPARED[at]),
         }))
     }
 
@@ -146,9 +156,9 @@ mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
 
-    use melange_config::{CompileOptions, compile, parse};
+    use melange_config::{CompileOptions, compile, parse, prepare_pipeline};
 
-    use super::{BUILTIN, PipelineDirectories, builtin};
+    use super::{BUILTIN, PREPARED, PipelineDirectories, builtin};
 
     fn files(directory: &Path, prefix: &str, names: &mut Vec<String>) {
         for entry in std::fs::read_dir(directory).expect("readable") {
@@ -171,6 +181,13 @@ mod tests {
         let embedded: Vec<_> = BUILTIN.iter().map(|(name, _)| *name).collect();
         assert_eq!(embedded, names);
         assert!(embedded.iter().all(|name| builtin(name).is_some()));
+    }
+
+    #[test]
+    fn every_file_is_prepared() {
+        for ((name, text), prepared) in BUILTIN.iter().zip(PREPARED) {
+            assert_eq!(prepare_pipeline(text, name).expect(name), *prepared, "{name}");
+        }
     }
 
     #[test]

@@ -170,9 +170,12 @@ fn floor(source: &str, offset: usize) -> usize {
 /// ```
 #[must_use]
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let score = |near: &str| match strsim::osa_distance(word, near) {
-        1 if word.len() > 2 => 1.0,
-        _ => strsim::jaro_winkler(word, near),
+    let length = word.chars().count();
+    // Words whose lengths differ by more have a distance of more than 1, too, which is dear to find out.
+    let may_be_close = |near: &str| word.len() > 2 && near.chars().count().abs_diff(length) <= 1;
+    let score = |near: &str| match may_be_close(near) && strsim::osa_distance(word, near) == 1 {
+        true => 1.0,
+        false => strsim::jaro_winkler(word, near),
     };
     let scored = known.into_iter().map(|near| (score(near), near));
     scored

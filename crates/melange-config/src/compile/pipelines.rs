@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::error::ConfigError;
+use crate::prepared;
 use crate::written::{PipelineFile, parse_pipeline};
 
 /// Where named pipelines come from.
@@ -30,6 +31,8 @@ pub struct PipelineText<'a> {
     pub path: Cow<'a, str>,
     /// The YAML.
     pub text: Cow<'a, str>,
+    /// What [`prepare_pipeline`](crate::prepare_pipeline) made of the YAML, where that was done: it is then not parsed.
+    pub prepared: Option<&'a [u8]>,
 }
 
 /// A map from names to texts is a source.
@@ -38,6 +41,7 @@ impl PipelineSource for BTreeMap<String, String> {
         Ok(self.get(name).map(|text| PipelineText {
             path: Cow::Owned(format!("{name}.yaml")),
             text: Cow::Borrowed(text),
+            prepared: None,
         }))
     }
 
@@ -82,7 +86,11 @@ impl<'a> PipelineCache<'a> {
         }
         let found = self.source.find(name).map_err(Missing::Unreadable)?;
         let found = found.ok_or(Missing::Unknown)?;
-        let file = Arc::new(parse_pipeline(&found.text, &found.path).map_err(Missing::Wrong)?);
+        let prepared = found.prepared;
+        let file = match prepared.and_then(|prepared| prepared::read(prepared, &found.text, &found.path)) {
+            Some(file) => Arc::new(file),
+            None => Arc::new(parse_pipeline(&found.text, &found.path).map_err(Missing::Wrong)?),
+        };
         self.files.borrow_mut().insert(name.to_owned(), Arc::clone(&file));
         Ok(file)
     }

@@ -1,6 +1,6 @@
 //! Steps: pipelines resolved, inputs given, scripts cleaned.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::error::{Collected, ConfigError};
 use crate::source::{Location, SourceText};
 use crate::substitute::{Scope, SubstitutionError};
 use crate::types::StringMap;
-use crate::written::{self, Pipeline, PipelineFile};
+use crate::written::{self, Input, Pipeline, PipelineFile};
 
 /// How deep pipelines may use one another.
 const DEPTH: usize = 32;
@@ -74,6 +74,8 @@ struct Place<'a> {
     outer: Context<'a>,
     inner: Context<'a>,
     location: &'a Arc<Location>,
+    /// The step with the inputs and the inner steps: that of the pipeline's file, where it has one.
+    body: &'a Pipeline,
     /// Whether the condition is the file's.
     own_condition: bool,
 }
@@ -150,6 +152,7 @@ impl<'a> Steps<'a> {
                 outer: context,
                 inner: context,
                 location,
+                body: written,
                 own_condition: true,
             };
             return self.resolved_step(written, &written.with, place);
@@ -173,6 +176,7 @@ impl<'a> Steps<'a> {
                 ..context
             },
             location,
+            body: &file.pipeline,
             own_condition: !file.pipeline.condition.is_empty(),
         };
         self.resolved_step(&overlay(written, &file.pipeline), &written.with, place)
@@ -185,12 +189,14 @@ impl<'a> Steps<'a> {
         with: &[written::Argument],
         place: Place<'_>,
     ) -> Result<Step> {
-        let Place { outer, inner, .. } = place;
+        let Place {
+            outer, inner, body, ..
+        } = place;
         let given: StringMap = with
             .iter()
             .map(|argument| (argument.name.clone(), argument.value.clone()))
             .collect();
-        let inputs = complete(step, &given).map_err(|(input, problem)| {
+        let inputs = complete(&step.uses, &body.inputs, &given).map_err(|(input, problem)| {
             let argument = with.iter().find(|argument| argument.name == input);
             let span = argument.map_or(step.uses_span, |argument| argument.span);
             outer.fault(Diagnostic::new(problem).at(span))
@@ -226,9 +232,9 @@ impl<'a> Steps<'a> {
             depth: outer.depth + 1,
             ..inner
         };
-        let mut pipeline = Vec::with_capacity(step.pipeline.len());
+        let mut pipeline = Vec::with_capacity(body.pipeline.len());
         let mut faults = Collected::default();
-        for inner in &step.pipeline {
+        for inner in &body.pipeline {
             let compiled = if inner.working_directory.is_empty() && !working_directory.is_empty() {
                 let mut inner = inner.clone();
                 inner.working_directory.clone_from(&working_directory);
@@ -243,7 +249,7 @@ impl<'a> Steps<'a> {
         let recorded = !given.is_empty() || outer.nested;
         let with = inputs.keys().filter(|_| recorded).filter_map(|name| {
             let value = scope.get(&format!("inputs.{name}")).unwrap_or_default();
-            let input = step.inputs.get(name);
+            let input = body.inputs.get(name);
             let default = input.map_or("", |input| &input.default);
             (value != default).then(|| (name.clone(), value.to_owned()))
         });
@@ -296,7 +302,8 @@ impl<'a> Steps<'a> {
     }
 }
 
-/// Lays a pipeline file over the step that uses it: what the file says wins, as in the reference.
+/// Lays a pipeline file over the step that uses it: what the file says wins, as in the reference. Its inputs and inner
+/// steps stay in the file.
 fn overlay(step: &Pipeline, file: &Pipeline) -> Pipeline {
     let or = |file: &String, step: &String| if file.is_empty() { step } else { file }.clone();
     let mut environment = step.environment.clone();
@@ -316,8 +323,8 @@ fn overlay(step: &Pipeline, file: &Pipeline) -> Pipeline {
         with: step.with.clone(),
         runs: or(&file.runs, &step.runs),
         runs_span: file.runs_span,
-        pipeline: file.pipeline.clone(),
-        inputs: file.inputs.clone(),
+        pipeline: Vec::new(),
+        inputs: BTreeMap::new(),
         needs: file.needs.clone().or_else(|| step.needs.clone()),
         label: or(&file.label, &step.label),
         required_steps: file.required_steps.or(step.required_steps),
@@ -343,9 +350,13 @@ fn unknown_input(argument: &written::Argument, uses: &str, file: &Pipeline) -> D
 }
 
 /// Adds defaults to the inputs given and checks them; a fault names the input.
-fn complete<'a>(step: &'a Pipeline, given: &StringMap) -> std::result::Result<StringMap, (&'a str, String)> {
+fn complete<'a>(
+    uses: &str,
+    taken: &'a BTreeMap<String, Input>,
+    given: &StringMap,
+) -> std::result::Result<StringMap, (&'a str, String)> {
     let mut inputs = given.clone();
-    for (name, input) in &step.inputs {
+    for (name, input) in taken {
         let value = inputs.entry(name.clone()).or_default();
         if value.is_empty() {
             value.clone_from(&input.default);
@@ -362,7 +373,7 @@ fn complete<'a>(step: &'a Pipeline, given: &StringMap) -> std::result::Result<St
             return Err((name, problem));
         }
         if input.required && value.is_empty() {
-            let problem = format!("pipeline `{}` needs the input `{name}`", step.uses);
+            let problem = format!("pipeline `{uses}` needs the input `{name}`");
             return Err((name, problem));
         }
     }
