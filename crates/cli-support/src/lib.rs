@@ -37,7 +37,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use anstream::eprintln;
+use anstream::{AutoStream, eprintln};
 use anstyle::{AnsiColor, Style};
 use apk_types::{Arch, UnknownArch};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -106,7 +106,7 @@ impl Steps {
     /// Says something that does not stop the work.
     pub fn warn(&self, what: &str) {
         if self.verbosity >= Verbosity::Normal {
-            eprintln!("{WARNING}warning{WARNING:#}: {what}");
+            write_at_once(&format!("{WARNING}warning{WARNING:#}: {what}\n"));
         }
     }
 
@@ -116,6 +116,15 @@ impl Steps {
             eprintln!("{what}");
         }
     }
+}
+
+/// Writes styled text to standard error in one piece: a configuration can have many warnings. That nobody can read it
+/// is no error.
+fn write_at_once(styled: &str) {
+    let choice = AutoStream::choice(&io::stderr());
+    let mut text = AutoStream::new(Vec::with_capacity(styled.len()), choice);
+    let _ = text.write_all(styled.as_bytes());
+    let _ = io::stderr().write_all(&text.into_inner());
 }
 
 /// Prints a result to standard output. A reader that has gone away is no error.

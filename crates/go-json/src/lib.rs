@@ -99,7 +99,10 @@ fn first_escaped(text: &[u8]) -> Option<(usize, usize, &'static [u8])> {
     let mut from = 0;
     loop {
         let ahead = text[from..].iter();
-        let at = from + ahead.copied().position(|byte| matches!(byte, b'<' | b'>' | b'&' | 0xe2))?;
+        let at = from
+            + ahead
+                .copied()
+                .position(|byte| matches!(byte, b'<' | b'>' | b'&' | 0xe2))?;
         match text[at..] {
             [b'<', ..] => return Some((at, 1, b"\\u003c")),
             [b'>', ..] => return Some((at, 1, b"\\u003e")),

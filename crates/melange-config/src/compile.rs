@@ -390,6 +390,7 @@ impl<'a> Compiler<'a> {
         let mut steps = Steps::new(self.text(), pipelines);
         let mut faults = Collected::default();
         let mut needs = Vec::new();
+        compiled.subpackages.reserve_exact(draft.subpackages.len());
         if let Some((pipeline, packages)) = faults.keep(steps.compile(&draft.pipeline, &scope)) {
             compiled.pipeline = pipeline;
             needs = packages;

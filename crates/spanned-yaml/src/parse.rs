@@ -246,19 +246,11 @@ impl Builder {
 
     /// Pairs keys with values, refuses repeated keys and resolves `<<`.
     fn mapping(&mut self, items: Vec<Node>) -> Result<Vec<(Node, Node)>, Diagnostic> {
-        let mut seen: HashMap<String, u32> = HashMap::new();
+        refuse_repeated(items.iter().step_by(2))?;
         let mut entries = Vec::with_capacity(items.len() / 2);
         let mut merge = None;
         let mut items = items.into_iter();
         while let (Some(key), Some(value)) = (items.next(), items.next()) {
-            if let Some(text) = key.as_str()
-                && let Some(line) = seen.insert(text.to_owned(), key.span.line)
-            {
-                let message = format!("key `{text}` is given twice");
-                return Err(Diagnostic::new(message)
-                    .at(key.span)
-                    .label(format!("already given in line {line}")));
-            }
             if is_merge(&key) {
                 merge = Some(value);
             } else {
@@ -266,11 +258,26 @@ impl Builder {
             }
         }
         if let Some(merge) = merge {
-            let mut seen: HashSet<String> = seen.into_keys().collect();
+            let keys = entries.iter().filter_map(|(key, _)| key.as_str());
+            let mut seen = keys.map(str::to_owned).collect();
             merge_into(&mut entries, &mut seen, merge)?;
         }
         Ok(entries)
     }
+}
+
+fn refuse_repeated<'a>(keys: impl Iterator<Item = &'a Node>) -> Result<(), Diagnostic> {
+    let mut seen = HashMap::new();
+    for key in keys {
+        if let Some(text) = key.as_str()
+            && let Some(line) = seen.insert(text, key.span.line)
+        {
+            return Err(Diagnostic::new(format!("key `{text}` is given twice"))
+                .at(key.span)
+                .label(format!("already given in line {line}")));
+        }
+    }
+    Ok(())
 }
 
 fn is_merge(key: &Node) -> bool {

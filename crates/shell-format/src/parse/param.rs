@@ -33,7 +33,7 @@ impl Parser<'_> {
     }
 
     fn param_name(&mut self) -> String {
-        let mut name = String::new();
+        let mut name = String::with_capacity(16);
         loop {
             match self.cursor.current() {
                 current if is_name_char(current) => {

@@ -57,7 +57,8 @@ impl<'a> Printer<'a> {
     fn new(script: &'a Script) -> Self {
         Self {
             script,
-            out: Vec::new(),
+            // Few statements are longer.
+            out: Vec::with_capacity(128),
             space: Space::Written,
             want_newline: false,
             must_newline: false,
