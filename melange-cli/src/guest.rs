@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use apk_repository::Client;
 use apk_types::Arch;
@@ -161,13 +162,15 @@ pub(crate) fn helper() -> Helper {
     Helper::new("/proc/self/exe", [GUEST_COMMAND])
 }
 
-/// All runners, the preferred first.
+/// All runners, the preferred first. What one tried is known to those that are asked for later.
 pub(crate) fn runners() -> [Box<dyn Runner + Sync>; 2] {
-    let path = env::var_os("PATH");
-    [
-        Box::new(Bubblewrap::find(path.as_deref()).with_helper(helper())),
-        Box::new(Native::new(helper())),
-    ]
+    static RUNNERS: OnceLock<(Bubblewrap, Native)> = OnceLock::new();
+    let (bubblewrap, native) = RUNNERS.get_or_init(|| {
+        let path = env::var_os("PATH");
+        let bubblewrap = Bubblewrap::find(path.as_deref()).with_helper(helper());
+        (bubblewrap, Native::new(helper()))
+    });
+    [Box::new(bubblewrap.clone()), Box::new(native.clone())]
 }
 
 impl GuestArguments {

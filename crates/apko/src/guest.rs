@@ -1,20 +1,21 @@
 //! A file tree on disk, for programs that shall run in it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::ErrorKind::{InvalidInput, PermissionDenied};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use apk_rootfs::Tree;
+use apk_repository::Location;
+use apk_rootfs::{Member, Tree};
 use apk_types::Arch;
 use file_content::Content;
 use tarball::{Entry, Kind};
 
 use crate::build::BuildError;
 use crate::config::ImageConfiguration;
-use crate::install::{InstallRequest, Root, fetch, install};
+use crate::install::{FetchedPackage, InstallRequest, Root, fetch, install};
 use crate::resolve::{Additions, Policy, Repositories, Resolution, ResolveError, lock_configurations, world};
 use crate::store::Store;
 
@@ -110,9 +111,44 @@ impl EnvironmentPlan {
         hash.finalize().to_hex()[..32].to_owned()
     }
 
+    /// What of it comes from elsewhere than one place, with nothing of the configuration: the same for all environments that
+    /// differ in what comes from there. `None` where nothing does, or all.
+    pub fn without(&self, place: &Location) -> Option<Self> {
+        let mut resolution = self.resolution.clone();
+        resolution.packages.retain(|package| package.location != *place);
+        let is_part = (1..self.resolution.packages.len()).contains(&resolution.packages.len());
+        is_part.then(|| Self {
+            locked: ImageConfiguration::default(),
+            repositories: self.repositories.clone(),
+            listed_repositories: Vec::new(),
+            world: Vec::new(),
+            resolution,
+        })
+    }
+
     /// Fetches and installs the packages.
     pub fn install(&self, policy: &Policy, store: &Store) -> Result<Root, BuildError> {
+        self.install_fetched(&fetch(&self.resolution, policy, store)?)
+    }
+
+    /// Fetches and installs the packages, and beside them those of [`EnvironmentPlan::without`].
+    pub fn install_beside(
+        &self,
+        below: &Self,
+        policy: &Policy,
+        store: &Store,
+    ) -> Result<(Root, Root), BuildError> {
         let packages = fetch(&self.resolution, policy, store)?;
+        let root = self.install_fetched(&packages)?;
+        let is_below = |package: &FetchedPackage| {
+            let mut listed = below.resolution.packages.iter();
+            listed.any(|other| other.record.name == package.record.name)
+        };
+        let packages: Vec<FetchedPackage> = packages.into_iter().filter(is_below).collect();
+        Ok((root, below.install_fetched(&packages)?))
+    }
+
+    fn install_fetched(&self, packages: &[FetchedPackage]) -> Result<Root, BuildError> {
         let request = InstallRequest {
             configuration: &self.locked,
             arch: self.resolution.arch,
@@ -123,7 +159,7 @@ impl EnvironmentPlan {
             source_date_epoch: None,
             build_date: 0,
         };
-        Ok(install(&request, &packages)?)
+        Ok(install(&request, packages)?)
     }
 }
 
@@ -147,11 +183,81 @@ pub fn environment(
 ///
 /// A tree's paths lead through its own directories only, and those are made here: nothing is written elsewhere.
 pub fn lay_down(tree: &Tree, directory: &Path) -> Result<(), LayDownError> {
+    lay_down_members(tree.walk(), directory)
+}
+
+/// Writes what a tree has and another has not, or has otherwise, into an empty directory: an overlay of that one over the
+/// other is the tree. Returns whether that can be; it cannot where the other has a path that the tree has not, and nothing
+/// is written then.
+pub fn lay_down_over(tree: &Tree, below: &Tree, directory: &Path) -> Result<bool, LayDownError> {
+    let members = |tree: &Tree| -> BTreeMap<String, Member> {
+        let members = tree.walk();
+        members
+            .map(|member| (member.entry.header.path.clone(), member))
+            .collect()
+    };
+    let (all, below) = (members(tree), members(below));
+    if below.keys().any(|path| !all.contains_key(path)) {
+        return Ok(false);
+    }
+    let mut wanted: HashSet<&str> = HashSet::new();
+    for (path, member) in &all {
+        if below.get(path).is_none_or(|other| !is_same(member, other)) {
+            wanted.insert(path);
+        }
+    }
+    // The names of a file stay together: an overlay would make two files of them.
+    let links = || {
+        all.values()
+            .filter(|member| member.entry.header.kind == Kind::Hardlink)
+    };
+    loop {
+        let before = wanted.len();
+        for Member { entry, .. } in links() {
+            let names = [entry.header.path.as_str(), entry.header.link.as_str()];
+            if names.iter().any(|name| wanted.contains(name)) {
+                wanted.extend(names);
+            }
+        }
+        if wanted.len() == before {
+            break;
+        }
+    }
+    let parents: Vec<&str> = wanted.iter().flat_map(|path| ancestors(path)).collect();
+    wanted.extend(parents);
+    let written = tree
+        .walk()
+        .filter(|member| wanted.contains(member.entry.header.path.as_str()));
+    lay_down_members(written, directory)?;
+    Ok(true)
+}
+
+/// The directories above a path.
+fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').map(|(end, _)| &path[..end])
+}
+
+/// Whether two members come out the same on disk.
+fn is_same(one: &Member, other: &Member) -> bool {
+    let seen = |member: &Member| {
+        let header = &member.entry.header;
+        (
+            header.kind,
+            header.mode,
+            header.uid,
+            header.gid,
+            header.link.clone(),
+        )
+    };
+    seen(one) == seen(other) && one.entry.content == other.entry.content
+}
+
+fn lay_down_members(members: impl Iterator<Item = Member>, directory: &Path) -> Result<(), LayDownError> {
     let is_root = rustix::process::geteuid().is_root();
     // Directories get their modes at the end: one without the right to write would keep its files out.
     let mut directories = Vec::new();
     let mut files: HashMap<String, PathBuf> = HashMap::new();
-    for member in tree.walk() {
+    for member in members {
         let header = &member.entry.header;
         let path = directory.join(&header.path);
         let at = |source| LayDownError {
@@ -210,6 +316,7 @@ fn write_file(path: &Path, entry: &Entry<Content>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::MetadataExt as _;
 
     #[test]
     fn a_tree_lies_on_disk_as_it_is() {
@@ -234,6 +341,81 @@ mod tests {
             Path::new("/etc/passwd")
         );
         assert!(!at("null").exists());
+    }
+
+    /// Everything below a directory as a guest sees it.
+    fn seen(directory: &Path) -> BTreeMap<PathBuf, String> {
+        let mut found = BTreeMap::new();
+        let mut open = vec![directory.to_owned()];
+        while let Some(at) = open.pop() {
+            for entry in fs::read_dir(&at).unwrap() {
+                let path = entry.unwrap().path();
+                let metadata = path.symlink_metadata().unwrap();
+                let mode = metadata.permissions().mode();
+                let content = match metadata.file_type() {
+                    kind if kind.is_dir() => {
+                        open.push(path.clone());
+                        String::new()
+                    }
+                    kind if kind.is_symlink() => fs::read_link(&path).unwrap().display().to_string(),
+                    _ => fs::read_to_string(&path).unwrap() + &format!(" {} names", metadata.nlink()),
+                };
+                let name = path.strip_prefix(directory).unwrap().to_owned();
+                found.insert(name, format!("{mode:o} {content}"));
+            }
+        }
+        found
+    }
+
+    /// What an overlay shows: directories that both have are one, all else is as it is above.
+    fn merged(above: &Path, below: &Path) -> BTreeMap<PathBuf, String> {
+        let (above, mut all) = (seen(above), seen(below));
+        let is_directory = |text: &str| text.starts_with('4');
+        for (path, text) in &above {
+            let was_directory = all.get(path).is_some_and(|other| is_directory(other));
+            if was_directory && !is_directory(text) {
+                all.retain(|other, _| !other.starts_with(path));
+            }
+        }
+        all.extend(above);
+        all
+    }
+
+    #[test]
+    fn a_tree_over_another_is_the_one_that_is_laid_down_at_once() {
+        let mut below = Tree::new();
+        below.mkdir_all("usr/bin", 0o755).unwrap();
+        below.mkdir_all("usr/share/doc", 0o755).unwrap();
+        below.mkdir_all("etc/apk", 0o755).unwrap();
+        below.write_file("usr/bin/cc", "compiler", 0o755).unwrap();
+        below.write_file("usr/bin/ld", "linker", 0o755).unwrap();
+        below.write_file("etc/apk/world", "", 0o644).unwrap();
+        below.symlink("ld", "usr/bin/linker").unwrap();
+        let mut tree = below.clone();
+        tree.write_file("etc/apk/world", "cc\n", 0o644).unwrap();
+        tree.write_file("usr/bin/ld", "linker", 0o700).unwrap();
+        tree.mkdir_all("usr/lib/new", 0o711).unwrap();
+        tree.write_file("usr/lib/new/file", "new", 0o4755).unwrap();
+        tree.chmod("usr/share", 0o750).unwrap();
+
+        let [whole, under, over] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+        lay_down(&tree, whole.path()).unwrap();
+        lay_down(&below, under.path()).unwrap();
+        assert!(lay_down_over(&tree, &below, over.path()).unwrap());
+
+        assert_eq!(merged(over.path(), under.path()), seen(whole.path()));
+        let small: Vec<PathBuf> = seen(over.path()).into_keys().collect();
+        assert!(small.contains(&"usr/lib/new/file".into()), "{small:?}");
+        assert!(!small.contains(&"usr/bin/cc".into()), "{small:?}");
+    }
+
+    #[test]
+    fn a_tree_that_lacks_something_cannot_lie_over_the_one_that_has_it() {
+        let mut below = Tree::new();
+        below.write_file("gone", "", 0o644).unwrap();
+        let over = tempfile::tempdir().unwrap();
+        assert!(!lay_down_over(&Tree::new(), &below, over.path()).unwrap());
+        assert!(seen(over.path()).is_empty());
     }
 
     #[test]

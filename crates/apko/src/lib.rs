@@ -75,7 +75,7 @@ pub use cpio::write_cpio;
 pub use diff::{Change, Contents, Diff, FileState};
 pub use dot::DependencyGraph;
 pub use guest::{
-    Environment, EnvironmentPlan, LayDownError, environment, lay_down, plan_environment,
+    Environment, EnvironmentPlan, LayDownError, environment, lay_down, lay_down_over, plan_environment,
     plan_environment_from,
 };
 pub use install::{FetchedPackage, InstallRequest, InstallationError, Root, Skipped, fetch, install};

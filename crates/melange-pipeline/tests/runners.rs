@@ -254,9 +254,9 @@ fn a_guest_that_forks_without_end_stays_below_its_limit() {
 }
 
 #[test]
-fn an_overlay_keeps_the_tree_below_as_it_is() {
+fn an_overlay_keeps_the_trees_below_as_they_are() {
     for runner in runners() {
-        let (tree, own) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let [tree, upper_tree, own] = [(); 3].map(|()| tempfile::tempdir().unwrap());
         let overlays = runner.overlays(own.path());
         assert_eq!(fs::read_dir(own.path()).unwrap().count(), 0);
         if !overlays {
@@ -265,19 +265,24 @@ fn an_overlay_keeps_the_tree_below_as_it_is() {
         }
         fs::write(tree.path().join("old"), "old\n").unwrap();
         fs::write(tree.path().join("gone"), "").unwrap();
+        fs::write(tree.path().join("over"), "below\n").unwrap();
+        fs::write(upper_tree.path().join("over"), "over it\n").unwrap();
         for name in ["root", "upper", "work"] {
             fs::create_dir(own.path().join(name)).unwrap();
         }
         let path = |name: &str| HostPath::new(own.path().join(name));
         let mut spec = spec(&own.path().join("root"));
         spec.overlay = Some(Overlay {
-            lower: HostPath::new(tree.path()),
+            lower: vec![HostPath::new(upper_tree.path()), HostPath::new(tree.path())],
             upper: path("upper"),
             work: path("work"),
         });
         let mut session = runner.start(spec).unwrap();
-        let lines = output(&mut *session, "cat /old; rm /gone; echo new >/old; echo x >/made");
-        assert_eq!(lines, ["old"]);
+        let lines = output(
+            &mut *session,
+            "cat /old /over; rm /gone; echo new >/old; echo x >/made",
+        );
+        assert_eq!(lines, ["old", "over it"]);
         assert_eq!(
             output(&mut *session, "cat /old /made; ls /gone 2>/dev/null || true"),
             ["new", "x"]

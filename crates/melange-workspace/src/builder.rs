@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use apk_repository::Location;
 use apk_types::Arch;
 use apko::Repositories;
 use build_graph::Failure;
@@ -17,6 +18,8 @@ pub struct Installed {
     pub packages: Vec<String>,
     /// Where these are. The workspace's own lie in a directory that is there as long as the task is.
     pub repositories: Repositories,
+    /// The directory of the workspace's own.
+    pub own: Location,
 }
 
 /// What all tasks have in common.

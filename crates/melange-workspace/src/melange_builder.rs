@@ -66,6 +66,7 @@ impl MelangeBuilder {
         let Installed {
             packages,
             repositories,
+            own,
         } = installed;
         ApkoEnvironment {
             additions: Additions::default(),
@@ -75,6 +76,7 @@ impl MelangeBuilder {
             chosen: Some(ChosenPackages {
                 packages,
                 repositories,
+                changing: Some(own),
             }),
         }
     }
@@ -204,7 +206,7 @@ impl Builder for MelangeBuilder {
                 (task.log)(&format!("warning: {message}"));
             }
         })?;
-        oci_image::write_layout_by_way_of(&spool, layout, &built.index)?;
+        oci_image::write_layout_unsynced(layout, &built.index)?;
         for sbom in &built.sboms {
             std::fs::write(layout.join(&sbom.name), &sbom.json)?;
         }

@@ -38,8 +38,8 @@ pub struct Laid {
     pub packages: Vec<String>,
     /// The spare packages that could not be had.
     pub left_out: Vec<String>,
-    /// The tree, where it is shared with others; else it was laid down in the root.
-    pub shared: Option<CachedRoot>,
+    /// The trees that are shared with others, each over those after it; none where all was laid down in the root.
+    pub shared: Vec<CachedRoot>,
 }
 
 /// Builds all packages of a compiled configuration: [`build_plan`] on [`Plan::from_compiled`].

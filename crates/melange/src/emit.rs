@@ -16,6 +16,7 @@ use tempfile::NamedTempFile;
 use crate::error::BuildError;
 use crate::key::SigningKey;
 use crate::plan::{PackagePlan, Plan};
+use crate::sandbox::in_trees;
 use crate::scratch::io_error;
 use crate::tree::{Device, DiskTree, Extra};
 
@@ -31,9 +32,9 @@ pub(crate) struct Names {
 
 impl Names {
     /// Reads the guest's files; one that is missing gives no names.
-    pub(crate) fn read(guest: &Path) -> Self {
+    pub(crate) fn read(guest: &[PathBuf]) -> Self {
         let parse = |name: &str| {
-            let text = fs::read_to_string(guest.join("etc").join(name)).unwrap_or_default();
+            let text = fs::read_to_string(in_trees(guest, &format!("etc/{name}"))).unwrap_or_default();
             let fields = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
             let entries = fields
                 .filter_map(|fields| Some((fields.get(2)?.parse().ok()?, (*fields.first()?).to_owned())));

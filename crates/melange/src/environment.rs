@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use apk_repository::Location;
 use apk_types::Arch;
 use apko::config::{Accounts, Contents, Group, ImageConfiguration, PathMutation, User};
 use apko::{Additions, EnvironmentPlan, Policy, Repositories, ResolveError, Store};
 use melange_config::types::Environment;
 
 use crate::compiled::{BuildEnvironment, Laid};
-use crate::roots::RootCache;
+use crate::roots::{CachedRoot, RootCache};
 
 /// Resolves, verifies and lays build environments down with apko.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +33,8 @@ pub struct ChosenPackages {
     pub packages: Vec<String>,
     /// Where these are.
     pub repositories: Repositories,
+    /// Where those come from that often change: they get a tree of their own, over one of all others.
+    pub changing: Option<Location>,
 }
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
@@ -81,6 +84,44 @@ impl ApkoEnvironment {
             repositories,
         )?)
     }
+
+    fn make(&self, plan: &EnvironmentPlan, store: &Store, directory: &Path) -> Result<(), Failed> {
+        let made = plan.install(&self.policy, store)?;
+        Ok(apko::lay_down(&made.tree, directory)?)
+    }
+
+    /// The trees that an environment consists of: where some of its packages often change, one of these over one of the
+    /// others, which stays.
+    fn shared(
+        &self,
+        plan: &EnvironmentPlan,
+        roots: &RootCache,
+        store: &Store,
+    ) -> Result<Vec<CachedRoot>, Failed> {
+        let key = plan.key();
+        if let Some(whole) = roots.find(&key) {
+            return Ok(vec![whole]);
+        }
+        let changing = self.chosen.as_ref().and_then(|chosen| chosen.changing.as_ref());
+        if let Some(others) = changing.and_then(|place| plan.without(place)) {
+            let below_key = others.key();
+            let below = roots.get(&below_key, |directory| self.make(&others, store, directory))?;
+            let mut can_be = true;
+            let over = roots.get(&format!("{key}-over-{below_key}"), |directory| {
+                let (made, below) = plan.install_beside(&others, &self.policy, store)?;
+                can_be = apko::lay_down_over(&made.tree, &below.tree, directory)?;
+                can_be
+                    .then_some(())
+                    .ok_or_else(|| Failed::from("not over this one"))
+            });
+            if can_be {
+                return Ok(vec![over?, below]);
+            }
+        }
+        Ok(vec![
+            roots.get(&key, |directory| self.make(plan, store, directory))?,
+        ])
+    }
 }
 
 impl BuildEnvironment for ApkoEnvironment {
@@ -99,19 +140,15 @@ impl BuildEnvironment for ApkoEnvironment {
             None => self.plan(environment, spare, arch)?,
             Some(chosen) => (self.plan_of(chosen, environment, arch)?, Vec::new()),
         };
-        let lay_down = |directory: &Path| -> Result<(), Failed> {
-            let store = match &self.store {
-                Some(store) => store.clone(),
-                None => Store::temporary(root.parent().unwrap_or(root))?,
-            };
-            let made = plan.install(&self.policy, &store)?;
-            Ok(apko::lay_down(&made.tree, directory)?)
+        let store = match &self.store {
+            Some(store) => store.clone(),
+            None => Store::temporary(root.parent().unwrap_or(root))?,
         };
         let shared = match self.roots.as_ref().filter(|_| overlays) {
-            Some(roots) => Some(roots.get(&plan.key(), lay_down)?),
+            Some(roots) => self.shared(&plan, roots, &store)?,
             None => {
-                lay_down(root)?;
-                None
+                self.make(&plan, &store, root)?;
+                Vec::new()
             }
         };
         let packages = plan.locked.contents.packages;

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use melange_pipeline::runner::{
-    Command, DEFAULT_PATH, ExitStatus, GuestPath, Runner, RunnerError, SessionSpec, WORKSPACE,
+    Command, DEFAULT_PATH, ExitStatus, GuestPath, HostPath, Runner, RunnerError, SessionSpec, WORKSPACE,
 };
 use serde::{Deserialize, Serialize};
 
@@ -91,15 +91,14 @@ impl KeptGuest {
         terminal: &str,
     ) -> Result<ExitStatus, KeptGuestError> {
         // It must not go away as long as somebody is in there.
-        let _tree = match &self.spec.overlay {
-            None => None,
-            Some(overlay) => {
-                let path = overlay.lower.as_path();
-                Some(CachedRoot::at(path).ok_or_else(|| KeptGuestError::TreeGone {
-                    path: path.to_owned(),
-                })?)
-            }
+        let lower = self.spec.overlay.iter().flat_map(|overlay| &overlay.lower);
+        let held = |path: &HostPath| {
+            let path = path.as_path();
+            CachedRoot::at(path).ok_or_else(|| KeptGuestError::TreeGone {
+                path: path.to_owned(),
+            })
         };
+        let _trees = lower.map(held).collect::<Result<Vec<CachedRoot>, _>>()?;
         let mut session = runner.start(self.spec.clone())?;
         let shell = ["/bin/sh".to_owned()];
         let argv = if argv.is_empty() { &shell[..] } else { argv };

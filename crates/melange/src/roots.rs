@@ -56,6 +56,11 @@ impl RootCache {
         }
     }
 
+    /// The tree of a key, if it is there.
+    pub fn find(&self, key: &str) -> Option<CachedRoot> {
+        open(&self.directory.join(key), FlockOperation::NonBlockingLockShared)
+    }
+
     /// The tree of a key: the one that is there, or else what `make` puts into an empty directory.
     ///
     /// # Errors
@@ -66,7 +71,7 @@ impl RootCache {
         make: impl FnOnce(&Path) -> Result<(), E>,
     ) -> Result<CachedRoot, E> {
         let home = self.directory.join(key);
-        if let Some(found) = open(&home, FlockOperation::NonBlockingLockShared) {
+        if let Some(found) = self.find(key) {
             return Ok(found);
         }
         fs::create_dir_all(&self.directory)?;

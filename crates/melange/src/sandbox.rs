@@ -157,8 +157,8 @@ pub struct GuestTree {
     pub packages: Vec<String>,
     /// Packages that could not be had, and that steps can do without.
     pub left_out: Vec<String>,
-    /// The tree, where it is shared with others; else it was laid down in the root.
-    pub shared: Option<CachedRoot>,
+    /// The trees that are shared with others, each over those after it; none where all was laid down in the root.
+    pub shared: Vec<CachedRoot>,
 }
 
 /// What a session needs besides the options.
@@ -169,6 +169,13 @@ pub(crate) struct GuestSetup<'a> {
     pub(crate) drop_capabilities: &'a [String],
     /// Whether the steps have no network, even where the options give one.
     pub(crate) is_offline: bool,
+}
+
+/// Where a path lies of trees that lie over one another, the first on top; in the last one if it is nowhere.
+pub(crate) fn in_trees(trees: &[PathBuf], path: &str) -> PathBuf {
+    let paths = trees.iter().map(|tree| tree.join(path));
+    let found = paths.clone().find(|path| path.symlink_metadata().is_ok());
+    found.or_else(|| paths.last()).unwrap_or_default()
 }
 
 /// A workspace and, once it was started, a guest.
@@ -221,29 +228,32 @@ impl<'a> Sandbox<'a> {
         })
     }
 
-    /// Lays the guest down and brings it up; tells where its files lie.
+    /// Lays the guest down and brings it up; tells the trees that its files lie in, the first over the others.
     pub(crate) fn start(
         &mut self,
         guest: &mut dyn Guest,
         runner: &dyn Runner,
         setup: &GuestSetup<'_>,
-    ) -> Result<PathBuf, BuildError> {
+    ) -> Result<Vec<PathBuf>, BuildError> {
         let scratch = self.scratch()?;
         let root = scratch.directory("root")?;
         let overlays = runner.overlays(scratch.path());
         let tree = guest.lay_down(&root, overlays).map_err(BuildError::Environment)?;
         let mut spec = SessionSpec::new(HostPath::new(&root));
-        if let Some(shared) = &tree.shared {
+        let mut files: Vec<PathBuf> = tree
+            .shared
+            .iter()
+            .map(|shared| shared.path().to_owned())
+            .collect();
+        if files.is_empty() {
+            files.push(root);
+        } else {
             spec.overlay = Some(Overlay {
-                lower: HostPath::new(shared.path()),
+                lower: files.iter().map(HostPath::new).collect(),
                 upper: HostPath::new(scratch.directory("changes")?),
                 work: HostPath::new(scratch.directory("overlay")?),
             });
         }
-        let files = tree
-            .shared
-            .as_ref()
-            .map_or(root, |shared| shared.path().to_owned());
         spec.network = match setup.is_offline {
             true => Network::None,
             false => self.options.network,
@@ -276,7 +286,7 @@ impl<'a> Sandbox<'a> {
         })))
     }
 
-    fn mounts(&self, spec: &mut SessionSpec, files: &Path) -> Result<(), BuildError> {
+    fn mounts(&self, spec: &mut SessionSpec, files: &[PathBuf]) -> Result<(), BuildError> {
         let mount = |source: &Path, target: &str| Mount {
             source: HostPath::new(source),
             target: GuestPath::new(target),
@@ -285,7 +295,7 @@ impl<'a> Sandbox<'a> {
         spec.mounts.push(mount(&self.workspace, WORKSPACE));
         if spec.network == Network::Host && Path::new(RESOLV_CONF).exists() {
             // A link in the guest would lead the mount to a path that need not exist.
-            let inside = files.join(RESOLV_CONF.trim_start_matches('/'));
+            let inside = in_trees(files, RESOLV_CONF.trim_start_matches('/'));
             if inside.is_symlink() && spec.overlay.is_none() {
                 std::fs::remove_file(&inside).map_err(io_error("replacing", &inside))?;
             }

@@ -133,7 +133,7 @@ impl Lab {
                 record: "package:\n  name: x\n".to_owned(),
                 packages: vec!["base=1-r0".to_owned()],
                 left_out: Vec::new(),
-                shared: None,
+                shared: Vec::new(),
             })
         };
         build_plan(plan, &request, &mut guest, &HostRunner, &mut |_: Event<'_>| {})

@@ -125,7 +125,7 @@ pub fn write_layout(dir: &Path, index: &ImageIndex) -> Result<(), LayoutError> {
         other => other,
     };
     let stage = stage.map_err(LayoutError::io("write into", &dir))?;
-    fill(stage.path(), index)?;
+    fill(stage.path(), index, true)?;
     move_into(stage.path(), &dir)
 }
 
@@ -136,15 +136,24 @@ pub fn write_layout(dir: &Path, index: &ImageIndex) -> Result<(), LayoutError> {
 /// As of [`write_layout`].
 pub fn write_layout_by_way_of(stage: &Path, dir: &Path, index: &ImageIndex) -> Result<(), LayoutError> {
     let stage = stage_in(stage).map_err(LayoutError::io("write into", stage))?;
-    fill(stage.path(), index)?;
+    fill(stage.path(), index, true)?;
     move_into(stage.path(), dir)
+}
+
+/// Writes an image layout into an empty directory that nobody looks into before this returns. Nothing waits until it is on
+/// the disk: it is for whoever moves the files on to where they stay.
+///
+/// # Errors
+/// As of [`write_layout`].
+pub fn write_layout_unsynced(dir: &Path, index: &ImageIndex) -> Result<(), LayoutError> {
+    fill(dir, index, false)
 }
 
 /// Makes the layout beside `dir` and renames it.
 fn write_new(dir: &Path, index: &ImageIndex) -> Result<(), LayoutError> {
     let parent = parent(dir);
     let stage = stage_in(parent).map_err(LayoutError::io("write into", parent))?;
-    fill(stage.path(), index)?;
+    fill(stage.path(), index, true)?;
     fs::rename(stage.path(), dir).map_err(LayoutError::io("create", dir))?;
     // The directory has another name now: nothing is left to clean up.
     let _ = stage.keep();
@@ -170,20 +179,23 @@ pub(crate) fn parent(path: &Path) -> &Path {
     }
 }
 
-/// Writes everything that belongs to the layout into the empty directory `stage`.
-fn fill(stage: &Path, index: &ImageIndex) -> Result<(), LayoutError> {
+/// Writes everything that belongs to the layout into the empty directory `stage`, onto the disk if `sync`.
+fn fill(stage: &Path, index: &ImageIndex, sync: bool) -> Result<(), LayoutError> {
     let blobs = blobs(stage);
     fs::create_dir_all(&blobs).map_err(LayoutError::io("create", &blobs))?;
     for image in &index.images {
         for (descriptor, source) in image.blobs() {
-            write_blob(&blobs.join(descriptor.digest.hex()), descriptor, &source)?;
+            write_blob(&blobs.join(descriptor.digest.hex()), descriptor, &source, sync)?;
         }
     }
     for (name, data) in [("oci-layout", MARKER.as_bytes()), ("index.json", &index.json)] {
         let path = stage.join(name);
         fs::write(&path, data)
-            .and_then(|()| File::open(&path)?.sync_all())
+            .and_then(|()| synced(&File::open(&path)?, sync))
             .map_err(LayoutError::io("write", &path))?;
+    }
+    if !sync {
+        return Ok(());
     }
     for dir in [&blobs, parent(&blobs), stage] {
         sync_dir(dir)?;
@@ -191,7 +203,16 @@ fn fill(stage: &Path, index: &ImageIndex) -> Result<(), LayoutError> {
     Ok(())
 }
 
-fn write_blob(path: &Path, descriptor: &Descriptor, source: &BlobSource) -> Result<(), LayoutError> {
+fn synced(file: &File, sync: bool) -> io::Result<()> {
+    if sync { file.sync_all() } else { Ok(()) }
+}
+
+fn write_blob(
+    path: &Path,
+    descriptor: &Descriptor,
+    source: &BlobSource,
+    sync: bool,
+) -> Result<(), LayoutError> {
     if path.exists() {
         return Ok(()); // Several images, or layers of one, may share a blob.
     }
@@ -203,7 +224,7 @@ fn write_blob(path: &Path, descriptor: &Descriptor, source: &BlobSource) -> Resu
     {
         return public()
             .and_then(|mode| fs::set_permissions(path, Permissions::from_mode(mode)))
-            .and_then(|()| File::open(path)?.sync_all())
+            .and_then(|()| synced(&File::open(path)?, sync))
             .map_err(write);
     }
     let is_as_public = |shared: &Path| -> io::Result<bool> {
@@ -217,7 +238,7 @@ fn write_blob(path: &Path, descriptor: &Descriptor, source: &BlobSource) -> Resu
     }
     let file = File::create_new(path).map_err(LayoutError::io("create", path))?;
     source.copy_to(descriptor, &file, path)?;
-    file.sync_all().map_err(write)
+    synced(&file, sync).map_err(write)
 }
 
 /// Moves a complete layout over what is in `dir`, the file that makes it visible last.

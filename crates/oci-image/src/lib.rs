@@ -86,6 +86,7 @@ pub use image::{Annotations, DEFAULT_ENVIRONMENT, Image, ImageIndex, ImageSpec, 
 pub use layer::{Algorithm, Compression, Layer, LayerError, LayerWriter, write_layer};
 pub use layout::{
     BaseImage, LayoutError, read_layout, read_layout_tag, write_layout, write_layout_by_way_of,
+    write_layout_unsynced,
 };
 pub use manifest::{Descriptor, Index, Manifest, Platform, media_type};
 pub use pieces::PieceCache;

@@ -23,8 +23,9 @@ use crate::guest::runners;
 use crate::resources::limits;
 use crate::show::Interrupts;
 
-/// How many trees of guests are kept: a workspace has more environments than a single build, and comes back to each.
-const KEPT_TREES: usize = 32;
+/// How many trees of guests are kept: a workspace has more environments than a single build, and comes back to each. Most
+/// are small ones of its own packages, over a few large ones.
+const KEPT_TREES: usize = 128;
 
 /// How many lines of what a failing node said are shown.
 const LAST_LINES: usize = 12;

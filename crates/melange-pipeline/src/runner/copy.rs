@@ -38,12 +38,18 @@ impl SessionSpec {
         let Some(overlay) = &self.overlay else {
             return below(&self.root, path.as_str(), path);
         };
-        let original = below(&overlay.lower, path.as_str(), path)?;
         let changed = below(&overlay.upper, path.as_str(), path)?;
-        Ok(match write || changed.exists() {
-            true => changed,
-            false => original,
-        })
+        if write || changed.exists() {
+            return Ok(changed);
+        }
+        let mut original = changed;
+        for tree in &overlay.lower {
+            original = below(tree, path.as_str(), path)?;
+            if original.exists() {
+                break;
+            }
+        }
+        Ok(original)
     }
 }
 

@@ -142,7 +142,7 @@ fn check_overlay(arguments: &[String]) -> Outcome<ExitCode> {
         cgroups: Vec::new(),
         root: made("root")?,
         overlay: Some(Overlay {
-            lower: made("lower")?,
+            lower: vec![made("lower")?],
             upper: made("upper")?,
             work: made("work")?,
         }),

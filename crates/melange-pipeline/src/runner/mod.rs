@@ -134,11 +134,11 @@ pub struct User {
     pub gid: u32,
 }
 
-/// A directory tree that others use, too, and what a guest changes of it: an overlay.
+/// Directory trees that others use, too, and what a guest changes of them: an overlay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Overlay {
-    /// The tree, which no guest writes to.
-    pub lower: HostPath,
+    /// The trees, which no guest writes to: at least one, each over those after it.
+    pub lower: Vec<HostPath>,
     /// An empty directory of this guest alone, on a file system that overlays can write to. What the guest changes
     /// goes there.
     pub upper: HostPath,
@@ -200,7 +200,8 @@ impl SessionSpec {
     /// All paths of the host.
     fn host_paths(&mut self) -> impl Iterator<Item = &mut HostPath> {
         let overlay = self.overlay.iter_mut();
-        let overlay = overlay.flat_map(|overlay| [&mut overlay.lower, &mut overlay.upper, &mut overlay.work]);
+        let overlay =
+            overlay.flat_map(|Overlay { lower, upper, work }| lower.iter_mut().chain([upper, work]));
         let mounts = self.mounts.iter_mut().map(|mount| &mut mount.source);
         [&mut self.root].into_iter().chain(overlay).chain(mounts)
     }
@@ -246,8 +247,9 @@ impl SessionSpec {
 
     /// Whether the guest's tree has a path, as far as links of the tree allow to look.
     fn has(&self, path: &str) -> bool {
-        let tree = self.overlay.as_ref().map_or(&self.root, |overlay| &overlay.lower);
-        tree.as_path().join(path).exists()
+        let trees = self.overlay.as_ref().map(|overlay| overlay.lower.as_slice());
+        let mut trees = trees.unwrap_or(std::slice::from_ref(&self.root)).iter();
+        trees.any(|tree| tree.as_path().join(path).exists())
     }
 
     /// The environment of a command.

@@ -1,8 +1,11 @@
 //! The native runner: namespaces made by this program's own helper process, without bubblewrap.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::cgroup::Cgroup;
 use super::guest::{CHECK, GUEST_FAILED, Inside, OVERLAY, Order, Sandbox};
@@ -26,6 +29,8 @@ const NOT_FOUND: i32 = 127;
 pub struct Helper {
     program: PathBuf,
     arguments: Vec<OsString>,
+    /// Which file systems take overlays, by the numbers of their devices.
+    overlays: Arc<Mutex<HashMap<u64, bool>>>,
 }
 
 impl Helper {
@@ -37,11 +42,23 @@ impl Helper {
         Self {
             program: program.into(),
             arguments: arguments.into_iter().map(Into::into).collect(),
+            overlays: Arc::default(),
         }
     }
 
-    /// Tries an overlay below a directory: that of a container's own file system often takes none.
+    /// Whether an overlay can be made below a directory: that of a container's own file system often takes none. It is
+    /// tried once for each file system.
     pub(super) fn overlays(&self, directory: &Path) -> bool {
+        let Ok(device) = directory.metadata().map(|metadata| metadata.dev()) else {
+            return false;
+        };
+        let mut overlays = self.overlays.lock().unwrap_or_else(PoisonError::into_inner);
+        *overlays
+            .entry(device)
+            .or_insert_with(|| self.try_overlay(directory))
+    }
+
+    fn try_overlay(&self, directory: &Path) -> bool {
         let mut command = self.command();
         command.args([OVERLAY.as_ref(), directory.as_os_str()]);
         let ended = super::process::run(

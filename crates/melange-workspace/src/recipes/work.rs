@@ -70,11 +70,13 @@ impl Nodes<'_> {
                 directory,
             )?);
         }
-        lists.push((directory.display().to_string().parse()?, own));
+        let place: Location = directory.display().to_string().parse()?;
+        lists.push((place.clone(), own));
         lists.extend(self.resolver.pool_of(asked)?.records_of(&solution)?);
         Ok(Installed {
             packages: solution.pinned(),
             repositories: self.repositories(asked.spec, BTreeMap::from([(asked.arch, lists)]))?,
+            own: place,
         })
     }
 
@@ -184,19 +186,9 @@ impl Nodes<'_> {
     }
 
     pub(super) fn build_index(&self, job: &Job<'_>, arch: Arch) -> Result<Output, Failure> {
-        let mut index = Index::default();
-        for (definition, _) in self.packages(arch) {
-            let output = job.finished().output(&definition.node());
-            let parts = output.into_iter().flat_map(|output| &output.parts);
-            index
-                .packages
-                .extend(parts.filter_map(|part| Metadata::of(part)?.record()));
-        }
-        index.packages.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut archive = index.to_archive()?;
-        if let Some(key) = self.key {
-            archive = apk_index::sign(&archive, key.private_key(), key.name())?;
-        }
+        let packages = self.packages(arch);
+        let archive =
+            self.index_of(packages.filter_map(|(definition, _)| job.finished().output(&definition.node())))?;
         let directory = self.directory()?;
         let path = directory.path().join(INDEX_FILE);
         fs::write(&path, &archive)?;
@@ -208,7 +200,22 @@ impl Nodes<'_> {
         }]))
     }
 
-    pub(super) fn directory(&self) -> Result<tempfile::TempDir, Failure> {
+    /// The index of the packages among results, signed.
+    pub(crate) fn index_of<'o>(&self, outputs: impl Iterator<Item = &'o Output>) -> Result<Vec<u8>, Failure> {
+        let mut index = Index::default();
+        let parts = outputs.flat_map(|output| &output.parts);
+        index
+            .packages
+            .extend(parts.filter_map(|part| Metadata::of(part)?.record()));
+        index.packages.sort_by(|a, b| a.name.cmp(&b.name));
+        let archive = index.to_archive()?;
+        match self.key {
+            Some(key) => Ok(apk_index::sign(&archive, key.private_key(), key.name())?),
+            None => Ok(archive),
+        }
+    }
+
+    pub(crate) fn directory(&self) -> Result<tempfile::TempDir, Failure> {
         fs::create_dir_all(&self.work)?;
         Ok(tempfile::Builder::new().prefix("job-").tempdir_in(&self.work)?)
     }

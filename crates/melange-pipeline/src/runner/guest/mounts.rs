@@ -25,10 +25,9 @@ pub(super) fn mount_root(order: &Order) -> Outcome {
     let Some(Overlay { lower, upper, work }) = &order.overlay else {
         return rustix::mount::mount_bind_recursive(root, root).map_err(failed("mounting the root"));
     };
-    let mut options = String::new();
-    for (name, path) in [("lowerdir", lower), ("upperdir", upper), ("workdir", work)] {
-        options.push_str(&format!("{name}={},", escaped(&path.to_string())));
-    }
+    let lower: Vec<String> = lower.iter().map(|tree| escaped(&tree.to_string())).collect();
+    let [upper, work] = [upper, work].map(|path| escaped(&path.to_string()));
+    let mut options = format!("lowerdir={},upperdir={upper},workdir={work},", lower.join(":"));
     // For users without privileges the kernel keeps its notes in attributes that they may write.
     options.push_str(if is_really_root() {
         "index=off"
