@@ -3,10 +3,11 @@
 mod images;
 mod work;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use apk_types::Arch;
 use build_graph::{
@@ -64,7 +65,11 @@ pub(crate) struct Nodes<'a> {
     pub(crate) logs: PathBuf,
     pub(crate) sources: Sources,
     pub(crate) settings: Vec<Input>,
+    keys: Mutex<HashMap<KeysOf, Vec<(String, String)>>>,
 }
+
+/// Whose keys: an architecture, and an environment's repositories and keyring.
+type KeysOf = (Arch, Vec<String>, Vec<String>);
 
 impl<'a> Nodes<'a> {
     pub(crate) fn new(resolver: &'a Resolver<'a>, builder: &'a dyn Builder, runner: RunnerKind) -> Self {
@@ -97,6 +102,7 @@ impl<'a> Nodes<'a> {
             logs: workspace.state().join("logs"),
             sources: Sources::default(),
             settings: settings(resolver, runner),
+            keys: Mutex::default(),
         }
     }
 
@@ -104,6 +110,26 @@ impl<'a> Nodes<'a> {
         self.items
             .get(node)
             .ok_or_else(|| Failure::new(format!("`{node}` is no node of the workspace")))
+    }
+
+    /// The keys that are laid into an environment with its packages: those of the settings, its own, and those that its
+    /// repositories announce.
+    fn key_inputs(&self, prefix: &str, spec: &EnvironmentSpec, arch: Arch) -> Result<Vec<Input>, Failure> {
+        let place = (arch, spec.repositories.clone(), spec.keyring.clone());
+        let mut known = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys = match known.entry(place) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(none) => {
+                let repositories = self.repositories(spec, BTreeMap::from([(arch, Vec::new())]))?;
+                let keys = repositories.keys(arch).into_iter();
+                none.insert(
+                    keys.map(|(name, pem)| (name.to_owned(), hash(pem.as_bytes())))
+                        .collect(),
+                )
+            }
+        };
+        let input = |(name, pem): &(String, String)| plain(&format!("{prefix}/{name}"), pem);
+        Ok(keys.iter().map(input).collect())
     }
 
     fn source_inputs(&self, definition: &Definition) -> Result<Arc<Vec<Input>>, Failure> {
@@ -134,6 +160,7 @@ impl<'a> Nodes<'a> {
         let mut list = definition.inputs.clone();
         list.push(plain("architecture", arch.apk_name()));
         list.extend(environment_inputs("environment", &solution, &known));
+        list.extend(self.key_inputs("environment-key", &definition.environment, arch)?);
         list.extend(self.settings.iter().cloned());
         list.extend(self.source_inputs(definition)?.iter().cloned());
         Ok(Demand::Ready(inputs(PACKAGE, list)))
@@ -156,6 +183,8 @@ impl<'a> Nodes<'a> {
                 Settled::Done { solution, known } => {
                     let prefix = format!("test/{}/environment", test.package);
                     list.extend(environment_inputs(&prefix, &solution, &known));
+                    let prefix = format!("test/{}/environment-key", test.package);
+                    list.extend(self.key_inputs(&prefix, &test.environment, arch)?);
                 }
             }
         }

@@ -39,6 +39,10 @@ impl Nodes<'_> {
             ImageSettled::Done(contents) => contents,
         };
         let mut list = image.inputs.clone();
+        for arch in &image.archs {
+            let prefix = format!("contents-key/{arch}");
+            list.extend(self.key_inputs(&prefix, &image.environment(), *arch)?);
+        }
         for ImageContents {
             resolution, known, ..
         } in &contents
