@@ -21,6 +21,41 @@ struct Manifest {
     files: BTreeMap<String, Blob>,
 }
 
+impl Manifest {
+    /// What may be there when it is not known which of two is. A file that not both have, and the same, is of a size that no
+    /// file can have.
+    fn or(&self, other: &Self) -> Self {
+        let unsure = |blob: &Blob| Blob {
+            size: u64::MAX,
+            ..*blob
+        };
+        let all = self.files.iter().chain(&other.files);
+        let files = all.map(|(path, blob)| {
+            let is_sure = self.files.get(path) == other.files.get(path);
+            (path.clone(), if is_sure { *blob } else { unsure(blob) })
+        });
+        Self {
+            files: files.collect(),
+        }
+    }
+}
+
+fn to_bytes(manifest: &Manifest) -> io::Result<Vec<u8>> {
+    serde_json::to_vec(manifest).map_err(io::Error::other)
+}
+
+/// How the names of directories begin that are on their way to their places.
+const STAGE: &str = ".melange-new-";
+
+/// Removes what killed builds left among the directories of results. No other build publishes in the workspace now.
+fn clear_up(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(STAGE) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// Puts results into directories.
 pub(crate) struct Publisher<'a> {
     pub(crate) stores: &'a Stores,
@@ -56,7 +91,8 @@ impl Publisher<'_> {
         let parent = directory.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(parent)?;
         fs::create_dir_all(&self.manifests)?;
-        let stage = tempfile::Builder::new().prefix(".new-").tempdir_in(parent)?;
+        clear_up(parent);
+        let stage = tempfile::Builder::new().prefix(STAGE).tempdir_in(parent)?;
         for (path, blob) in &wanted.files {
             let to = stage.path().join(path);
             if let Some(parent) = to.parent() {
@@ -70,11 +106,10 @@ impl Publisher<'_> {
         }
         keep_others(directory, stage.path(), Path::new(""), &before)?;
         set_mode(stage.path())?;
-        // What was there is known no more, whatever happens now.
-        let _ = fs::remove_file(&manifest_path);
+        // Whichever of the two is there after a kill: what both may have put there is not taken for that of others.
+        write_whole(&manifest_path, &[&to_bytes(&before.or(&wanted))?])?;
         exchange(stage.path(), directory)?;
-        let bytes = serde_json::to_vec(&wanted).map_err(io::Error::other)?;
-        write_whole(&manifest_path, &[&bytes])?;
+        write_whole(&manifest_path, &[&to_bytes(&wanted)?])?;
         Ok(true)
     }
 
@@ -123,7 +158,7 @@ fn keep_others(from: &Path, to: &Path, below: &Path, before: &Manifest) -> io::R
         let path = below.join(entry.file_name());
         let target = to.join(&path);
         if entry.file_type()?.is_dir() {
-            if path.to_string_lossy().starts_with(".new-") {
+            if path.to_string_lossy().starts_with(STAGE) {
                 continue;
             }
             keep_others(from, to, &path, before)?;
@@ -208,6 +243,36 @@ mod tests {
                 .collect();
             names.sort();
             names
+        }
+    }
+
+    #[test]
+    fn what_a_killed_build_left_is_removed_and_what_it_may_have_put_there_is_known() {
+        let case = Case::new();
+        let [old, stays, new] =
+            [("a", "old"), ("b", "b"), ("a", "new")].map(|(name, text)| case.file(name, text));
+        let gone = case.file("gone", "");
+        case.publish(&[old.clone(), stays.clone(), gone.clone()]);
+        let manifest = |files: &[ResultFile]| Manifest {
+            files: files.iter().map(|file| (file.name.clone(), file.blob)).collect(),
+        };
+        let (before, wanted) = (
+            manifest(&[old, stays.clone(), gone]),
+            manifest(&[new.clone(), stays.clone()]),
+        );
+        // A build was killed before the one took the place of the other, and one after that.
+        let path = case.directory.path().join("manifests/x86_64");
+        let left = case.directory.path().join("out/.melange-new-1");
+        for text in ["old", "new"] {
+            fs::write(&path, to_bytes(&before.or(&wanted)).unwrap()).unwrap();
+            fs::remove_file(case.out().join("a")).unwrap();
+            fs::write(case.out().join("a"), text).unwrap();
+            fs::create_dir_all(&left).unwrap();
+            fs::write(left.join("a"), "").unwrap();
+            assert!(case.publish(&[new.clone(), stays.clone()]));
+            assert_eq!(fs::read_to_string(case.out().join("a")).unwrap(), "new");
+            assert_eq!(case.listed(), ["a", "b"]);
+            assert!(!left.exists());
         }
     }
 

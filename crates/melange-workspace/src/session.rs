@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apk_package::{Keyring, PrivateKey};
+use apk_types::Arch;
 use apko::Policy;
 use build_graph::{
     DirectoryStore, Ending, Engine, Events, Explanation, Failure, Gc, GcReport, History, HttpStore, NodeId,
@@ -228,8 +229,17 @@ impl<'a> Session<'a> {
             let (name, directory) = self.place_of(item);
             let Some(name) = name else { continue };
             wanted.push(name.clone());
-            let Some(output) = self.output(summary, node, &tell) else {
-                continue;
+            let output = match (self.output(summary, node, &tell), item) {
+                (Some(output), _) => output,
+                (None, Item::Index(arch)) if !summary.nodes.iter().any(|(other, ..)| other == node) => {
+                    match self.publish_some(&publisher, nodes, summary, *arch) {
+                        Ok(true) => published.push(directory),
+                        Ok(false) => {}
+                        Err(failure) => unpublished.push((directory, failure)),
+                    }
+                    continue;
+                }
+                _ => continue,
             };
             let files: Vec<ResultFile> = match item {
                 Item::Index(arch) => {
@@ -272,6 +282,45 @@ impl<'a> Session<'a> {
         }
         published.sort();
         (published, unpublished)
+    }
+
+    /// Publishes the packages of an architecture when the index was not asked for, but some of them: those that were built
+    /// now, and of the others what they came to last. Says whether anything changed.
+    fn publish_some(
+        &self,
+        publisher: &Publisher<'_>,
+        nodes: &Nodes<'_>,
+        summary: &Summary,
+        arch: Arch,
+    ) -> Result<bool, Failure> {
+        let definitions = self.workspace.definitions.iter();
+        let of_arch: Vec<NodeId> = definitions
+            .filter(|one| one.arch == arch.apk_name())
+            .map(|one| one.node())
+            .collect();
+        let now = |node: &NodeId| self.output(summary, node, publisher.tell);
+        if of_arch.iter().all(|node| now(node).is_none()) {
+            return Ok(false);
+        }
+        let last = |node: &NodeId| {
+            let key = self.history.get(node)?.key;
+            Some(self.stores.find(&key, publisher.tell)?.0.output)
+        };
+        let outputs: Vec<Output> = of_arch
+            .iter()
+            .filter_map(|node| now(node).or_else(|| last(node)))
+            .collect();
+        let directory = nodes.directory()?;
+        let index = directory.path().join(INDEX_FILE);
+        fs::write(&index, nodes.index_of(outputs.iter())?)?;
+        let blob = self.stores.local().keep(&index)?;
+        let name = INDEX_FILE.to_owned();
+        let parts = outputs.into_iter().flat_map(|output| output.parts);
+        let files: Vec<ResultFile> = std::iter::once(ResultFile { name, blob })
+            .chain(parts.flat_map(|part| part.files))
+            .collect();
+        let (name, place) = self.place_of(&Item::Index(arch));
+        publisher.publish(&name.unwrap_or_default(), &place, &files)
     }
 
     fn place_of(&self, item: &Item) -> (Option<String>, PathBuf) {

@@ -55,10 +55,14 @@ fn kills(site: &Site<'_>, times: u32) -> Outcome {
         let mut both = [killed.told("package", "built"), next.packages].concat();
         both.sort();
         let missing = whole.packages.iter().find(|name| !both.contains(name));
-        match (missing, site.results()? == control.results()?) {
-            (None, true) => {}
-            (Some(name), _) => return Err(format!("{name} was not built after kill {turn}").into()),
-            (None, false) => return Err(format!("the results after kill {turn} are others").into()),
+        if let Some(name) = missing {
+            return Err(format!("{name} was not built after kill {turn}").into());
+        }
+        let (results, wanted) = (site.results()?, control.results()?);
+        if results != wanted {
+            let wanted: Vec<&str> = wanted.lines().collect();
+            let others: Vec<&str> = results.lines().filter(|line| !wanted.contains(line)).collect();
+            return Err(format!("after kill {turn} these are others:\n{}", others.join("\n")).into());
         }
     }
     Ok(())
