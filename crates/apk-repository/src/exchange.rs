@@ -9,8 +9,9 @@ use ureq::http::header;
 use crate::client::{Client, parse_url};
 use crate::error::RepositoryError;
 use crate::transfer::Wanted;
-use http_exchange::HttpError;
-use http_exchange::{Timeouts, Trouble, by_proxy, following, number, refused, retrying};
+use http_exchange::{HttpError, Timeouts, Trouble, by_proxy, following, number, refused, retrying};
+
+const SEE_OTHER: u16 = 303;
 
 /// What a server says of a file without sending it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,10 +109,17 @@ impl Client {
                     request = request.header(header::AUTHORIZATION, login);
                 }
                 let request = request.config().timeout_send_body(Some(time)).build();
-                Ok(request.content_type("application/octet-stream").send(&*content))
+                let answer = request.content_type("application/octet-stream").send(&*content);
+                Ok(answer.map(|mut response| {
+                    // The server has what it was sent, and leads to what it says of it.
+                    if response.status() == SEE_OTHER {
+                        response.headers_mut().remove(header::LOCATION);
+                    }
+                    response
+                }))
             })?;
             match response.status() {
-                status if status.is_success() => Ok::<(), Trouble>(()),
+                status if status.is_success() || status == SEE_OTHER => Ok::<(), Trouble>(()),
                 status => Err(refused(status, response.headers(), &name, with_login)),
             }
         })?)
