@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::explore::Explorer;
 use super::nodes::{Nodes, Number, Phase};
 use super::queue::{Closing, Queue};
-use super::worker::{Answer, Ask, Found, Shop, caught};
+use super::worker::{Answer, Ask, Found, Shop, start_asking};
 use super::{Engine, Options, cycles};
 use crate::{
     Build, Certainty, Ending, Entry, Explanation, Failure, Graph, GraphError, Inputs, Key, NodeId, Output,
@@ -52,16 +52,9 @@ pub(super) fn plan(
         // Whatever ends this scope, the workers end too.
         let _closing = Closing(&asks);
         let (sender, receiver) = mpsc::channel();
-        for _ in 0..options.threads.get() {
-            let (shop, asks, sender) = (&shop, &asks, sender.clone());
-            scope.spawn(move || {
-                while let Some(ask) = asks.pop() {
-                    let answer = caught(|| Ok(shop.ask(&ask))).unwrap_or_else(Answer::Failed);
-                    let _ = sender.send((ask.number, answer));
-                }
-            });
-        }
-        drop(sender);
+        start_asking(scope, &shop, &asks, move |number, answer| {
+            let _ = sender.send((number, answer));
+        });
         let mut planning = Planning {
             shop: &shop,
             explorer: Explorer::new(&asks, engine.recipes, engine.history.means(), &last),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::explore::Explorer;
 use super::nodes::{Number, Phase};
 use super::queue::{Closing, Queue};
-use super::worker::{Answer, Ask, Built, Found, How, Order, Shop, View, caught};
+use super::worker::{Answer, Ask, Built, Found, How, Order, Shop, View, caught, start_asking};
 use super::{Engine, Options, cycles};
 use crate::{Ending, Events, Failure, GraphError, Inputs, Key, NodeId, Problem, Progress, Summary};
 
@@ -65,15 +65,10 @@ pub(super) fn build(
         // Whatever ends this scope, the workers end too.
         let _closing = (Closing(&asks), Closing(&orders));
         let (sender, receiver) = mpsc::channel();
-        for _ in 0..options.threads.get() {
-            let (shop, asks, sender) = (&shop, &asks, sender.clone());
-            scope.spawn(move || {
-                while let Some(ask) = asks.pop() {
-                    let answer = caught(|| Ok(shop.ask(&ask))).unwrap_or_else(Answer::Failed);
-                    let _ = sender.send(Message::Answered(ask.number, answer));
-                }
-            });
-        }
+        let answers = sender.clone();
+        start_asking(scope, &shop, &asks, move |number, answer| {
+            let _ = answers.send(Message::Answered(number, answer));
+        });
         for _ in 0..options.jobs.get() {
             let (shop, orders, sender) = (&shop, &orders, sender.clone());
             scope.spawn(move || {

@@ -4,9 +4,11 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Scope;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::nodes::Number;
+use super::queue::Queue;
 use super::{Engine, Options};
 use crate::recipe::Host;
 use crate::store::Store as _;
@@ -275,6 +277,24 @@ impl Host for Shop<'_> {
             .stores
             .gather(&record.output, &tell)
             .then_some(record.output)
+    }
+}
+
+/// Starts the workers that ask nodes for their inputs: each answer goes where `send` sends it.
+pub(super) fn start_asking<'scope, 'env>(
+    scope: &'scope Scope<'scope, 'env>,
+    shop: &'scope Shop<'_>,
+    asks: &'scope Queue<Ask>,
+    send: impl Fn(Number, Answer) + Clone + Send + 'scope,
+) {
+    for _ in 0..shop.options.threads.get() {
+        let send = send.clone();
+        scope.spawn(move || {
+            while let Some(ask) = asks.pop() {
+                let answer = caught(|| Ok(shop.ask(&ask))).unwrap_or_else(Answer::Failed);
+                send(ask.number, answer);
+            }
+        });
     }
 }
 
