@@ -121,6 +121,9 @@ fn thing(name: &str) -> String {
             .map_or(package, |(_, package)| package)
             .to_owned();
     }
+    if let Some(key) = rest("environment-key/") {
+        return format!("the key {key} in its environment");
+    }
     if let Some(variable) = rest("vars/") {
         return format!("the variable `{variable}`");
     }
@@ -177,5 +180,96 @@ pub(super) fn rounded(duration: Duration) -> String {
         0..60 => format!("{} s", seconds.max(1)),
         60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
         _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use build_graph::Origin;
+
+    use super::*;
+
+    fn changed(name: &str, old: Option<&str>, new: Option<&str>, line: Option<u32>) -> String {
+        change(&InputChange {
+            name: name.to_owned(),
+            old: old.map(str::to_owned),
+            new: new.map(str::to_owned),
+            origin: line.map(|line| Origin::new("greeter.yaml", line)),
+        })
+    }
+
+    #[test]
+    fn a_change_is_told_in_the_words_of_the_file() {
+        let rows = [
+            (
+                changed("package/version", Some("1.9"), Some("2.0"), Some(3)),
+                "greeter.yaml:3 `version` went from 1.9 to 2.0",
+            ),
+            (
+                changed("source/src/greet.c", Some("aa"), Some("bb"), None),
+                "src/greet.c (content)",
+            ),
+            (
+                changed("environment/libgreet-dev", None, Some("1.4-r0 51c0"), None),
+                "libgreet-dev in its environment is new",
+            ),
+            (
+                changed("environment-key/local.rsa.pub", None, Some("aa"), None),
+                "the key local.rsa.pub in its environment is new",
+            ),
+            (
+                changed("vars/prefix", Some(""), Some("/usr"), None),
+                "the variable `prefix` went from nothing to /usr",
+            ),
+            (
+                changed("step/02 build/opts", Some("-j1"), None, None),
+                "`opts` of step 2 build is gone",
+            ),
+        ];
+        for (told, wanted) in rows {
+            assert_eq!(told, wanted);
+        }
+    }
+
+    #[test]
+    fn what_stands_for_the_whole_is_left_out_beside_anything_else() {
+        let of = |name: &str| InputChange {
+            name: name.to_owned(),
+            old: None,
+            new: None,
+            origin: None,
+        };
+        let both = [of("configuration"), of("package/epoch")];
+        let names = |changes: &[InputChange]| -> Vec<String> {
+            telling(changes).into_iter().map(|one| one.name.clone()).collect()
+        };
+        assert_eq!(names(&both), ["package/epoch"]);
+        assert_eq!(names(&both[..1]), ["configuration"]);
+    }
+
+    #[test]
+    fn nodes_are_counted_by_kind_in_the_order_of_the_work() {
+        let nodes = ["image:a", "package:b@x", "package:c@x", "index:x86_64"];
+        let nodes: Vec<NodeId> = nodes
+            .iter()
+            .map(|text| text.split_once(':').unwrap_or_default())
+            .map(|(kind, name)| NodeId::new(kind, name))
+            .collect();
+        assert_eq!(counts(nodes.iter()), "2 packages, 1 image, 1 index");
+    }
+
+    #[test]
+    fn times_are_short() {
+        let rows = [
+            (0, "<1 s"),
+            (12, "~12 s"),
+            (130, "~2 min 10 s"),
+            (7320, "~2 h 2 min"),
+        ];
+        for (seconds, wanted) in rows {
+            assert_eq!(about(Some(Duration::from_secs(seconds))), wanted);
+        }
+        let hour = SystemTime::now() - Duration::from_secs(7300);
+        assert_eq!(ago(hour), "2 h ago");
     }
 }
