@@ -13,9 +13,9 @@ use std::process::Command;
 use std::time::Instant;
 
 use apk_index::Index;
-use apk_types::{Dependency, PackageRecord};
+use apk_types::{Dependency, PackageRecord, Version};
 use apko::Policy;
-use build_graph::Options;
+use build_graph::{Options, Step};
 use melange_workspace::settings::RunnerKind;
 use melange_workspace::{Session, Workspace};
 
@@ -106,6 +106,15 @@ fn plan_in(directory: &Path) {
         plan.builds().count(),
         plan.nodes.len()
     );
+    for (node, step) in plan
+        .nodes
+        .iter()
+        .filter(|_| std::env::var_os("FAILURES").is_some())
+    {
+        if let Step::Fail(failure) = step {
+            eprintln!("{node}: {failure}");
+        }
+    }
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
     let kilobytes: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
@@ -142,7 +151,8 @@ fn surround(directory: &Path) {
         "architectures: [x86_64]\nkeyring: [outside/key.rsa.pub]\nrepositories: [outside]\nseed: [seed]\n";
     fs::write(directory.join("workspace.yaml"), settings).unwrap();
     let workspace = Workspace::open(directory).unwrap();
-    let mut own = BTreeSet::new();
+    // The versions in which the workspace itself has a name.
+    let mut own: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut asked = Vec::new();
     let mut seed = Vec::new();
     for definition in &workspace.definitions {
@@ -154,13 +164,13 @@ fn surround(directory: &Path) {
                 .flat_map(|test| test.environment.packages.iter().cloned()),
         );
         for package in &definition.packages {
-            own.insert(package.name.clone());
-            own.extend(
-                package
-                    .provides
-                    .iter()
-                    .map(|entry| Dependency::lenient(entry).name().to_owned()),
-            );
+            let versions = own.entry(package.name.clone()).or_default();
+            versions.push(definition.version.clone());
+            for entry in &package.provides {
+                let entry = Dependency::lenient(entry);
+                let versions = own.entry(entry.name().to_owned()).or_default();
+                versions.extend(entry.version().map(str::to_owned));
+            }
             asked.extend(package.depends.iter().cloned());
             seed.push(PackageRecord {
                 name: package.name.clone(),
@@ -177,18 +187,12 @@ fn surround(directory: &Path) {
     let mut outside: BTreeMap<(String, String), PackageRecord> = BTreeMap::new();
     for entry in asked {
         let entry = Dependency::lenient(&entry);
-        if entry.is_conflict() || own.contains(entry.name()) {
+        let accepts = |text: &String| Version::parse(text).is_ok_and(|version| entry.accepts(&version));
+        let has = |versions: &Vec<String>| entry.constraint().is_none() || versions.iter().any(accepts);
+        if entry.is_conflict() || own.get(entry.name()).is_some_and(has) {
             continue;
         }
-        let version = entry
-            .constraint()
-            .map_or("1.0", |(_, version)| version)
-            .to_owned();
-        let version = if version.contains("-r") {
-            version
-        } else {
-            format!("{version}-r0")
-        };
+        let version = version_for(&entry, accepts);
         let number = outside.len();
         let made = match entry.name().contains(':') {
             false => PackageRecord {
@@ -208,6 +212,22 @@ fn surround(directory: &Path) {
     write_index(&directory.join("outside"), outside.into_values().collect());
     write_index(&directory.join("seed"), seed);
     let _ = fs::remove_dir_all(directory.join(melange_workspace::STATE));
+}
+
+/// A version that is accepted where one is asked for.
+fn version_for(entry: &Dependency, accepts: impl Fn(&String) -> bool) -> String {
+    let asked = entry.version().unwrap_or("1.0-r0");
+    let (base, release) = asked.split_once("-r").unwrap_or((asked, "0"));
+    let tried = [
+        asked.to_owned(),
+        format!("{asked}-r0"),
+        format!("{base}.1-r{release}"),
+        "0-r0".to_owned(),
+    ];
+    tried
+        .into_iter()
+        .find(accepts)
+        .unwrap_or_else(|| "1.0-r0".to_owned())
 }
 
 fn record() -> PackageRecord {
