@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io::Seek as _;
 use std::time::Duration;
 
+use http_exchange::{HttpError, Timeouts, Trouble, by_proxy, following, number, refused, retrying};
 use ureq::http::header;
 
 use crate::client::{Client, parse_url};
 use crate::error::RepositoryError;
 use crate::transfer::Wanted;
-use http_exchange::{HttpError, Timeouts, Trouble, by_proxy, following, number, refused, retrying};
 
 const SEE_OTHER: u16 = 303;
 
