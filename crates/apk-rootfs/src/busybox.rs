@@ -21,7 +21,7 @@ const APPLETS: &str = include_str!("../data/busybox-applets.txt");
 /// package is the one named `busybox`, else the last that provides something with `busybox` in its name. Where there is
 /// none, the Go tool gives up; here it is the one that `bin/busybox` came from, and only what that program says that it
 /// has gets a link.
-pub fn link(tree: &mut Tree, installed: &[InstalledPackage]) -> Result<(), TreeError> {
+pub fn link(tree: &mut Tree, installed: &[&InstalledPackage]) -> Result<(), TreeError> {
     let Ok(busybox) = tree.get(BUSYBOX) else {
         return Ok(());
     };
@@ -48,7 +48,7 @@ pub fn link(tree: &mut Tree, installed: &[InstalledPackage]) -> Result<(), TreeE
     Ok(())
 }
 
-fn links(tree: &Tree, installed: &[InstalledPackage]) -> Vec<String> {
+fn links(tree: &Tree, installed: &[&InstalledPackage]) -> Vec<String> {
     let has_busybox = |package: &InstalledPackage| {
         let mut files = package.files.iter();
         files.any(|file| matches!(file.path.as_str(), "bin/busybox" | "usr/bin/busybox"))

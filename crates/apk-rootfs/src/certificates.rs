@@ -66,7 +66,7 @@ pub fn add(
     tree: &mut Tree,
     certificates: &[Certificate],
     providers: &[impl AsRef<str>],
-    installed: &[InstalledPackage],
+    installed: &[&InstalledPackage],
     time: i64,
 ) -> Result<(), CertificateError> {
     let mut added = Vec::new();
@@ -179,8 +179,8 @@ fn certificate(text: &str) -> Result<Block, &'static str> {
     }
 }
 
-fn of_providers<'p>(providers: &[impl AsRef<str>], installed: &'p [InstalledPackage]) -> Vec<&'p str> {
-    let is_provider = |package: &&InstalledPackage| {
+fn of_providers<'p>(providers: &[impl AsRef<str>], installed: &[&'p InstalledPackage]) -> Vec<&'p str> {
+    let is_provider = |package: &&&InstalledPackage| {
         let mut provides = package.record.provides.iter();
         provides.any(|name| {
             providers

@@ -147,6 +147,11 @@ impl Installation {
         &self.tree
     }
 
+    /// What is installed by now, in order.
+    pub fn records(&self) -> impl Iterator<Item = &PackageRecord> {
+        self.packages.iter().map(|package| &package.record)
+    }
+
     /// Installs a package. `script_time` is the time of its scripts in `scripts.tar`, in seconds since 1970.
     ///
     /// The rules are apk's as the Go tool has them: directories are shared, the same content is no conflict, a package

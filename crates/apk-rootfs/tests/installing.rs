@@ -470,7 +470,7 @@ fn applets_of_a_busybox_of_another_name_are_linked() {
         file("bin/sh", "another shell"),
     ];
     let (mut tree, installed) = install(&[(package, data)]).unwrap();
-    let installed: Vec<_> = installed.into_iter().map(|installed| installed.package).collect();
+    let installed: Vec<_> = installed.iter().map(|installed| &installed.package).collect();
     busybox::link(&mut tree, &installed).unwrap();
     assert_eq!(tree.read_link("usr/bin/ascii"), Some("/bin/busybox"));
     assert!(tree.lookup("usr/bin/tree").is_err(), "1.35 has no tree");
@@ -489,7 +489,7 @@ fn applets_are_those_that_the_package_lists() {
         file("etc/busybox-paths.d/busybox", list),
     ];
     let (mut tree, installed) = install(&[(record("busybox", &[]), data)]).unwrap();
-    let installed: Vec<_> = installed.into_iter().map(|installed| installed.package).collect();
+    let installed: Vec<_> = installed.iter().map(|installed| &installed.package).collect();
     busybox::link(&mut tree, &installed).unwrap();
     let mut links: Vec<String> = tree
         .walk()
@@ -525,7 +525,7 @@ fn certificates_go_into_bundles_once_and_get_checksums() {
     let mut provider = record("p", &[]);
     provider.provides = vec![Dependency::lenient("custom-ca")];
     let (mut tree, installed) = install(&[(provider, data)]).unwrap();
-    let installed: Vec<_> = installed.into_iter().map(|installed| installed.package).collect();
+    let installed: Vec<_> = installed.iter().map(|installed| &installed.package).collect();
     let extra = |name: &str, pem: &str| {
         [Certificate {
             name: name.to_owned(),

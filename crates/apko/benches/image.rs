@@ -101,7 +101,7 @@ fn install(world: &World) -> Root {
         source_date_epoch: None,
         build_date: 0,
     };
-    apko::install(&request, &world.packages).unwrap()
+    apko::install(&request, world.packages.clone()).unwrap()
 }
 
 /// Verifies, inflates and splits all packages and writes their files, on one thread.

@@ -1,5 +1,6 @@
 //! From a configuration to an image, stage after stage.
 
+use std::borrow::Borrow;
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
@@ -323,7 +324,7 @@ fn build_image(
             packages: &skipped,
         });
     }
-    let root = install(&install_request, &packages)?;
+    let root = install(&install_request, packages)?;
     clock.end(Phase::Tree, Some(arch), watch);
     let created = created(request, root.created)?;
     let layers = write_layers(&root, arch, request.compression, request.store, request.spool)?;
@@ -404,14 +405,14 @@ pub fn write_layers(
             let layers = layers::split(&root.tree, &groups, &root.packages);
             layers
                 .into_iter()
-                .map(|entries| write_layer(&entries, arch, compression, store, spool))
+                .map(|entries| write_layer(|| entries.iter(), arch, compression, store, spool))
                 .collect()
         }
         _ => {
-            let entries = root.tree.walk().map(|member| member.entry);
+            let entries = || root.tree.walk().map(|member| member.entry);
             let layer = match root.configuration.format.as_str() {
-                "erofs" => write_erofs(entries, root.default_time, arch, spool)?,
-                _ => write_layer(&entries.collect::<Vec<_>>(), arch, compression, store, spool)?,
+                "erofs" => write_erofs(entries(), root.default_time, arch, spool)?,
+                _ => write_layer(entries, arch, compression, store, spool)?,
             };
             Ok(vec![layer])
         }
@@ -451,9 +452,10 @@ fn layer_error(arch: Arch, spool: &Path, error: LayerError) -> BuildError {
     }
 }
 
-/// Writes a layer, or takes it from the store if it was made of the same members before.
-fn write_layer(
-    entries: &[Entry<Content>],
+/// Writes a layer, or takes it from the store if it was made of the same members before. `entries` gives the members, once
+/// for the key and once for the layer.
+fn write_layer<I: Iterator<Item: Borrow<Entry<Content>>>>(
+    entries: impl Fn() -> I,
     arch: Arch,
     compression: Compression,
     store: &Store,
@@ -464,15 +466,16 @@ fn write_layer(
         Algorithm::Gzip => "gzip",
         Algorithm::Zstd => "zstd",
     };
-    let key = layer_key(entries, &format!("{algorithm} {}", compression.level)).map_err(failed)?;
+    let key = layer_key(entries(), &format!("{algorithm} {}", compression.level)).map_err(failed)?;
     if let Some(kept) = store.layer(&key) {
         return Ok(kept);
     }
     let (file, path) = spool_file(spool)?;
     let mut writer =
         LayerWriter::with_cache(file, compression, Some(Arc::new(store.clone()))).map_err(failed)?;
-    for entry in entries {
-        writer.append(&entry.header, &entry.content).map_err(failed)?;
+    for entry in entries() {
+        let Entry { header, content } = entry.borrow();
+        writer.append(header, content).map_err(failed)?;
     }
     let (layer, _) = writer.finish().map_err(failed)?;
     let kept = store.keep_layer(&key, &layer, &path);

@@ -17,7 +17,7 @@ use apk_rootfs::{
     Fault, InstallError, Installation, Installed, Package, Tree, TreeError, busybox, devices, ldso, services,
 };
 use apk_types::{Arch, PackageRecord};
-use package_store::StoredPackage;
+use package_store::{StoreError, StoredPackage};
 use spdx_sbom::PackageSbomError;
 use tarball::Entry;
 
@@ -85,6 +85,9 @@ pub struct Root {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InstallationError {
+    /// What is kept of a package cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// A package does not go into the tree.
     #[error(transparent)]
     Package(#[from] InstallError),
@@ -127,6 +130,7 @@ impl InstallationError {
             | Self::Package(InstallError::DoesNotFit { source: error, .. } | InstallError::Database(error)) => {
                 &error.fault
             }
+            Self::Store(StoreError::Damaged { path, .. }) => return Some(path),
             _ => return None,
         };
         match fault {
@@ -209,8 +213,11 @@ pub struct InstallRequest<'a> {
 }
 
 /// Makes an image's file tree: packages, accounts, paths, links, caches and the database, in the order of the Go
-/// apko.
-pub fn install(request: &InstallRequest<'_>, packages: &[FetchedPackage]) -> Result<Root, InstallationError> {
+/// apko. Packages are let go of one after the other.
+pub fn install(
+    request: &InstallRequest<'_>,
+    packages: impl IntoIterator<Item = FetchedPackage>,
+) -> Result<Root, InstallationError> {
     let mut configuration = request.configuration.clone();
     let mut tree = Tree::new();
     apk_rootfs::initialize(&mut tree, request.arch)?;
@@ -226,28 +233,21 @@ pub fn install(request: &InstallRequest<'_>, packages: &[FetchedPackage]) -> Res
         .collect();
     apk_rootfs::write_world(&mut tree, &world)?;
 
-    let below = request.below.iter().map(|one| &one.package.record);
-    let newest = below
-        .chain(packages.iter().map(|package| &package.record))
-        .filter_map(|record| record.build_time)
-        .max();
-    let created = request
-        .source_date_epoch
-        .unwrap_or(request.build_date.max(newest.unwrap_or(i64::MIN)));
-    let (mut tree, packages) = install_packages(tree, request, packages, created)?;
-    let records: Vec<InstalledPackage> = request
+    let (mut tree, packages) = install_packages(tree, request, packages)?;
+    let records: Vec<&InstalledPackage> = request
         .below
         .iter()
         .chain(&packages)
-        .map(|one| one.package.clone())
+        .map(|one| &one.package)
         .collect();
-    let merged_usr = |one: &InstalledPackage| {
+    let merged_usr = |one: &&InstalledPackage| {
         one.record
             .provides
             .iter()
             .any(|name| name.as_str() == "merged-lib")
     };
     apk_rootfs::link_database(&mut tree, records.iter().any(merged_usr))?;
+    let created = created(request, packages.iter().map(|one| &one.package.record));
 
     // The accounts of a base image are in its own layers, and none can be added to them.
     if configuration.contents.baseimage.is_none() {
@@ -284,11 +284,19 @@ pub fn install(request: &InstallRequest<'_>, packages: &[FetchedPackage]) -> Res
     })
 }
 
+/// The time of the image: that of its newest package, unless another one is asked for.
+fn created<'r>(request: &'r InstallRequest<'_>, installed: impl Iterator<Item = &'r PackageRecord>) -> i64 {
+    let below = request.below.iter().map(|one| &one.package.record);
+    let newest = below.chain(installed).filter_map(|record| record.build_time).max();
+    request
+        .source_date_epoch
+        .unwrap_or(request.build_date.max(newest.unwrap_or(i64::MIN)))
+}
+
 fn install_packages(
     tree: Tree,
     request: &InstallRequest<'_>,
-    packages: &[FetchedPackage],
-    created: i64,
+    packages: impl IntoIterator<Item = FetchedPackage>,
 ) -> Result<(Tree, Vec<Installed>), InstallationError> {
     let default_time = request.source_date_epoch.unwrap_or(request.build_date);
     let mut installation = Installation::new(tree);
@@ -299,17 +307,17 @@ fn install_packages(
         let package = Package {
             record: &package.record,
             control: &package.contents.control,
-            data: &package.contents.data,
+            data: &package.contents.data()?,
             triggers: triggers.as_slice(),
         };
         installation.install(&package, default_time)?;
     }
     let times = local_files::Times {
-        created,
+        created: created(request, installation.records()),
         files: default_time,
     };
     let own = (request.configuration, request.arch);
-    local_files::install(&mut installation, packages, own, &times)?;
+    local_files::install(&mut installation, own, &times)?;
     Ok(installation.finish(request.below)?)
 }
 
@@ -317,7 +325,7 @@ fn install_packages(
 fn add_trust(
     tree: &mut Tree,
     configuration: &ImageConfiguration,
-    packages: &[InstalledPackage],
+    packages: &[&InstalledPackage],
     time: i64,
 ) -> Result<(), InstallationError> {
     if let Some(wanted) = &configuration.certificates {

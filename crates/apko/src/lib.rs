@@ -41,7 +41,7 @@
 //!     source_date_epoch: None,
 //!     build_date: 0,
 //! };
-//! let root = apko::install(&request, &packages)?;
+//! let root = apko::install(&request, packages)?;
 //! assert_eq!(&root.tree.read("usr/bin/hello")?[..], b"#!/bin/sh\n");
 //!
 //! let layers = apko::write_layers(&root, Arch::X86_64, Compression::default(), &store, spool.path())?;

@@ -11,7 +11,7 @@ use spdx_sbom::{PackageSbom, UNKNOWN_NAMESPACE};
 use tarball::{Entry, Header, Kind};
 
 use crate::config::ImageConfiguration;
-use crate::install::{FetchedPackage, InstallationError};
+use crate::install::InstallationError;
 use crate::sbom::creation;
 
 /// The package's name.
@@ -41,7 +41,6 @@ struct File<'a> {
 /// Installs the configuration's files, if it has any, as a package that replaces files of those installed before it.
 pub(crate) fn install(
     installation: &mut Installation,
-    packages: &[FetchedPackage],
     (configuration, arch): (&ImageConfiguration, Arch),
     times: &Times,
 ) -> Result<(), InstallationError> {
@@ -68,7 +67,7 @@ pub(crate) fn install(
         origin: NAME.to_owned(),
         installed_size: files.iter().map(|file| file.content.len() as u64).sum(),
         checksum: Some(checksum(&files)),
-        replaces: owners(installation.tree(), &files, packages),
+        replaces: owners(installation, &files),
         ..PackageRecord::default()
     };
     let created = Timestamp::from_unix(times.created).ok_or(InstallationError::Time(times.created))?;
@@ -112,12 +111,13 @@ fn checksum(files: &[File<'_>]) -> Checksum {
 }
 
 /// The packages whose files are in the place of some of these.
-fn owners(tree: &Tree, files: &[File<'_>], packages: &[FetchedPackage]) -> Vec<Dependency> {
+fn owners(installation: &Installation, files: &[File<'_>]) -> Vec<Dependency> {
+    let tree = installation.tree();
     let owner = |file: &File<'_>| {
         let node = tree.node(tree.lookup_no_follow(file.path).ok()?);
-        Some(&packages.get(node.package()?)?.record.name)
+        installation.records().nth(node.package()?)
     };
-    let names: BTreeSet<&String> = files.iter().filter_map(owner).collect();
+    let names: BTreeSet<&str> = files.iter().filter_map(owner).map(|record| record.name.as_str()).collect();
     names.into_iter().filter_map(|name| name.parse().ok()).collect()
 }
 

@@ -52,5 +52,5 @@ pub fn rootfs(request: &RootfsRequest<'_>) -> Result<Root, BuildError> {
         source_date_epoch: request.source_date_epoch,
         build_date: request.build_date,
     };
-    Ok(install(&install_request, &packages)?)
+    Ok(install(&install_request, packages)?)
 }

@@ -1,5 +1,6 @@
 //! Packages, pieces of layers and whole layers, as they are kept from one build to the next.
 
+use std::borrow::Borrow;
 use std::cell::Cell;
 use std::fmt;
 use std::fs::{self, Permissions};
@@ -226,11 +227,15 @@ fn modified(metadata: &fs::Metadata) -> i128 {
 }
 
 /// What a layer is made from: all headers and the hashes of all contents. `settings` is what else changes its bytes.
-pub(crate) fn layer_key(entries: &[Entry<Content>], settings: &str) -> Result<Key, LayerError> {
+pub(crate) fn layer_key(
+    entries: impl Iterator<Item: Borrow<Entry<Content>>>,
+    settings: &str,
+) -> Result<Key, LayerError> {
     let mut hasher = blake3::Hasher::new_derive_key(LAYER_CONTEXT);
     hasher.update(settings.as_bytes());
     let mut header = Vec::new();
     for entry in entries {
+        let entry = entry.borrow();
         header.clear();
         entry.header.encode(&mut header)?;
         hasher.update(&(header.len() as u64).to_le_bytes());

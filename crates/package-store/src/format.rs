@@ -9,15 +9,14 @@ pub const VERSION: u32 = 2;
 /// The end of every file.
 const MAGIC: [u8; 8] = *b"apkstor1";
 
-/// What is known of a package, after its contents.
+/// What is known of a package, after its contents: the beginning of its table, and behind that its members.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Table {
+pub(crate) struct Head<'t> {
     /// The size of the package file in bytes.
     pub(crate) size: u64,
     /// The signature and control sections as they are in the package.
-    pub(crate) prefix: Vec<u8>,
+    pub(crate) prefix: &'t [u8],
     pub(crate) data_hash: [u8; 32],
-    pub(crate) members: Vec<Member>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -15,7 +15,8 @@
 //! package_store::write(package.into(), &expected, &Limits::default(), &path)?;
 //!
 //! let stored = package_store::open(&path, &Limits::default())?;
-//! let hello = stored.data.iter().find(|entry| entry.header.path == "usr/bin/hello").unwrap();
+//! let data = stored.data()?;
+//! let hello = data.iter().find(|entry| entry.header.path == "usr/bin/hello").unwrap();
 //! assert_eq!(hello.content.read()?, "#!/bin/sh\n");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

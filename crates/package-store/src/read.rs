@@ -15,7 +15,7 @@ use sha1::{Digest as _, Sha1};
 use tarball::{Entry, Kind};
 
 use crate::StoreError;
-use crate::format::{Footer, Member, Table};
+use crate::format::{Footer, Head, Member};
 
 /// A package out of its file.
 #[derive(Clone, Debug)]
@@ -24,8 +24,6 @@ pub struct StoredPackage {
     pub info: PkgInfo,
     /// The members of the control section: `.PKGINFO`, scripts and others.
     pub control: Vec<Entry>,
-    /// The members of the data section in their order; contents refer to the file.
-    pub data: Vec<Entry<Content>>,
     /// The SHA-1 of the compressed control section, as indexes have it.
     pub control_checksum: Checksum,
     /// The SHA-256 of the compressed data section.
@@ -36,7 +34,31 @@ pub struct StoredPackage {
     pub prefix: Bytes,
     /// The size of the package file in bytes.
     pub size: u64,
+    /// The members of the data section as the table has them, a sixth of what they take as entries.
+    members: Bytes,
+    file: Arc<File>,
+    path: Arc<Path>,
+    is_own: bool,
 }
+
+impl StoredPackage {
+    /// The members of the data section in their order; contents refer to the file. They are made anew by each call: a
+    /// package that waits to be installed takes little memory.
+    ///
+    /// # Errors
+    /// When the table is one of another version.
+    pub fn data(&self) -> Result<Vec<Entry<Content>>, StoreError> {
+        let members: Vec<Member> = postcard::from_bytes(&self.members).map_err(|_| StoreError::Damaged {
+            path: self.path.to_path_buf(),
+            what: TABLE,
+        })?;
+        let entry = |member| entry(member, &self.file, &self.path, self.is_own);
+        Ok(members.into_iter().map(entry).collect())
+    }
+}
+
+/// What is said of a damaged table.
+const TABLE: &str = "its table is not what was written";
 
 /// Reads the table of a file that [`write`](crate::write) has written. The table is verified, the contents are
 /// when they are read.
@@ -67,38 +89,42 @@ fn open_file(path: &Path, limits: &Limits, is_own: bool) -> Result<StoredPackage
     };
     let file = File::open(path).map_err(io)?;
     let table = read_table(&file).map_err(io)?;
-    let table = table.ok_or_else(|| damaged("its table is not what was written"))?;
-    let prefix = Bytes::from(table.prefix);
+    let table = table.ok_or_else(|| damaged(TABLE))?;
+    let (head, members) = postcard::take_from_bytes::<Head<'_>>(&table).map_err(|_| damaged(TABLE))?;
+    let (prefix, members) = (table.slice_ref(head.prefix), table.slice_ref(members));
     let parse = || {
         let mut sections = split(&prefix, limits).ok()?;
-        sections.data.end = usize::try_from(table.size).ok()?;
+        sections.data.end = usize::try_from(head.size).ok()?;
         let control = &prefix[sections.control.clone()];
         let checksum = Checksum::Sha1(Sha1::digest(control).into());
         let archive = inflate("control section", control, limits.control).ok()?;
-        let members = tarball::read(archive.into(), &limits.tar).ok()?;
+        let mut members = tarball::read(archive.into(), &limits.tar).ok()?;
+        // The archive is mostly padding: it is not kept for the sake of them.
+        for entry in &mut members {
+            entry.content = Bytes::copy_from_slice(&entry.content);
+        }
         let info = members.iter().find(|entry| entry.header.path == ".PKGINFO")?;
         let info = PkgInfo::parse(&String::from_utf8_lossy(&info.content)).ok()?;
         Some((sections, checksum, info, members))
     };
     let parsed = parse().ok_or_else(|| damaged("its control section cannot be read"))?;
     let (sections, control_checksum, info, control) = parsed;
-    let (file, path) = (Arc::new(file), Arc::from(path));
-    let members = table.members.into_iter();
     Ok(StoredPackage {
         info,
         control,
-        data: members
-            .map(|member| entry(member, &file, &path, is_own))
-            .collect(),
         control_checksum,
-        data_hash: table.data_hash,
+        data_hash: head.data_hash,
         sections,
         prefix,
-        size: table.size,
+        size: head.size,
+        members,
+        file: Arc::new(file),
+        path: path.into(),
+        is_own,
     })
 }
 
-fn read_table(file: &File) -> io::Result<Option<Table>> {
+fn read_table(file: &File) -> io::Result<Option<Bytes>> {
     let end = file.metadata()?.len();
     let Some(table_end) = end.checked_sub(Footer::SIZE as u64) else {
         return Ok(None);
@@ -110,10 +136,8 @@ fn read_table(file: &File) -> io::Result<Option<Table>> {
     };
     let mut table = vec![0; (table_end - footer.offset) as usize];
     file.read_exact_at(&mut table, footer.offset)?;
-    match blake3::hash(&table) == footer.hash {
-        true => Ok(postcard::from_bytes(&table).ok()),
-        false => Ok(None),
-    }
+    let is_whole = blake3::hash(&table) == footer.hash;
+    Ok(is_whole.then(|| table.into()))
 }
 
 fn entry(member: Member, file: &Arc<File>, path: &Arc<Path>, is_own: bool) -> Entry<Content> {

@@ -12,7 +12,7 @@ use deflate_pieces::{BlockReader, InflateError, MIN_SPLICE, splice};
 use tarball::{Entry, Header, ReadError, read_stream};
 
 use crate::StoreError;
-use crate::format::{DeflatedPlace, Footer, Member, Place, Table};
+use crate::format::{DeflatedPlace, Footer, Head, Member, Place};
 
 /// At what level the edges of spliced files are deflated.
 const LEVEL: u32 = 2;
@@ -62,13 +62,12 @@ pub fn write(
         Fault::Problem(problem) => problem.of(expected.package).into(),
         Fault::Io(source) => io(source),
     })?;
-    let table = Table {
+    let head = Head {
         size,
-        prefix: prefix[..verified.sections.data.start].to_vec(),
+        prefix: &prefix[..verified.sections.data.start],
         data_hash: verified.data_hash,
-        members: Vec::new(),
     };
-    contents.finish(verified.data(), table, &file).map_err(io)
+    contents.finish(verified.data(), &head, &file).map_err(io)
 }
 
 /// What went wrong: the package's fault, or that of the file.
@@ -127,7 +126,8 @@ impl Contents {
     }
 
     /// Writes the deflated form of the large files, the table and the footer.
-    fn finish(self, data: &[u8], mut table: Table, file: &File) -> io::Result<()> {
+    fn finish(self, data: &[u8], head: &Head<'_>, file: &File) -> io::Result<()> {
+        let mut members = Vec::with_capacity(self.members.len());
         let mut out = Counting {
             out: BufWriter::with_capacity(BUFFER, file),
             at: self.length,
@@ -157,10 +157,11 @@ impl Contents {
                 });
                 out.hasher.reset();
             }
-            table.members.push(Member { header, place });
+            members.push(Member { header, place });
         }
         let footer_offset = out.at;
-        let table = postcard::to_stdvec(&table).map_err(io::Error::other)?;
+        let table = postcard::to_stdvec(head).map_err(io::Error::other)?;
+        let table = postcard::to_extend(&members, table).map_err(io::Error::other)?;
         out.write_all(&table)?;
         let footer = Footer {
             offset: footer_offset,

@@ -45,9 +45,10 @@ fn compare(package: &Bytes, directory: &Path) -> usize {
     assert_eq!(stored.control_checksum, whole.control_checksum);
     assert_eq!((stored.data_hash, stored.size), (whole.data_hash, whole.size));
     assert_eq!(stored.prefix, package[..stored.sections.data.start]);
-    assert_eq!(stored.data.len(), whole.data.len());
+    let data = stored.data().unwrap();
+    assert_eq!(data.len(), whole.data.len());
     let mut deflated = 0;
-    for (stored, whole) in stored.data.iter().zip(&whole.data) {
+    for (stored, whole) in data.iter().zip(&whole.data) {
         assert_eq!(stored.header, whole.header);
         assert!(
             stored.content.read().unwrap() == whole.content,
