@@ -27,11 +27,18 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser};
 use cli_support::{EXIT_DONE, EXIT_USAGE, Steps, Verbosity};
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::args::{Cli, Command};
 use crate::failure::{Failure, Outcome};
 
+/// What is known of a package outlives the buffers that it was read with. The system's allocator puts one between the
+/// others, and so cannot use their place for a larger one again; this one keeps sizes apart.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
+    raise_file_limit();
     // Clap ends the program itself: status 2 for a wrong command line, 0 for `--help`.
     let cli = Cli::parse_from(cli_support::go_arguments(
         std::env::args_os().collect(),
@@ -86,6 +93,14 @@ fn run(cli: Cli) -> Outcome {
             env!("CARGO_PKG_VERSION"),
         )),
     }
+}
+
+/// Each package of an image is an open file: as many as the system allows, not as many as it gives at first.
+fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where that is not granted, an image of very many packages fails with the system's reason.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 fn printed(outcome: std::io::Result<()>) -> Outcome {
