@@ -31,7 +31,7 @@ fn write(arguments: &Build, steps: &Steps, report: &mut Report) -> Outcome {
     let is_layout = arguments.output.is_dir();
     let making = &arguments.making;
     let spool = Spool::beside(&arguments.output)?;
-    let store = making.sources.store(spool.path())?;
+    let store = making.sources.store(spool.path(), steps)?;
     let place = (spool.path(), &store);
     let built = making.make((&arguments.config, &tag), place, steps, report)?;
     let directory = making.sbom_path.as_deref().unwrap_or(Path::new("."));

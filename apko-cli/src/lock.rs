@@ -78,7 +78,7 @@ pub(crate) fn lock(arguments: &Lock, steps: &Steps) -> Outcome {
         additions: &additions,
         archs: &archs,
         policy: &policy,
-        store: &arguments.sources.store(&env::temp_dir())?,
+        store: &arguments.sources.store(&env::temp_dir(), steps)?,
         keep: old.as_ref().map(|lockfile| Keep {
             lockfile,
             except: &arguments.update,

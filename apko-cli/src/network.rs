@@ -22,8 +22,8 @@ pub(crate) struct Reach<'a> {
 impl Sources {
     /// Where packages are kept: in the directory asked for, that of the user, or else for as long as the command runs, below
     /// `spool`.
-    pub(crate) fn store(&self, spool: &Path) -> Outcome<Store> {
-        match self.network.cache(self.cache_dir.as_deref()) {
+    pub(crate) fn store(&self, spool: &Path, steps: &Steps) -> Outcome<Store> {
+        match self.network.cache(self.cache_dir.as_deref(), steps) {
             Some(cache) => Ok(Store::new(cache)),
             None => Store::temporary(spool).map_err(|error| Failure::at(spool, &error)),
         }
@@ -61,7 +61,7 @@ pub(crate) fn client(network: &Network, reach: &Reach<'_>, steps: &Steps) -> Out
     let (mut options, progress) = network
         .options(&variable, steps)
         .map_err(|error| Failure::usage(error.to_string()))?;
-    options.cache = network.cache(reach.cache_dir);
+    options.cache = network.cache(reach.cache_dir, steps);
     options.offline = reach.offline;
     options.http.user_agent = concat!("apko/", env!("CARGO_PKG_VERSION")).to_owned();
     if let Some(limits) = reach.limits {

@@ -101,7 +101,7 @@ fn make(arguments: &Rootfs, steps: &Steps, spool: &Spool) -> Outcome<Root> {
         policy: &policy,
         source_date_epoch: source_date_epoch()?,
         build_date: build_date(arguments.build_date.as_deref())?.unix_seconds(),
-        store: &arguments.sources.store(spool.path())?,
+        store: &arguments.sources.store(spool.path(), steps)?,
     };
     let root = rootfs(&request)?;
     progress.done();

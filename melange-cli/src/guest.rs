@@ -243,7 +243,7 @@ impl GuestArguments {
             .http
             .options(&variable, steps)
             .map_err(|error| Failure::usage(error.to_string()))?;
-        let cache = self.http.cache(self.apk_cache_dir.as_deref());
+        let cache = self.http.cache(self.apk_cache_dir.as_deref(), steps);
         options.cache.clone_from(&cache);
         options.offline = self.offline;
         options.http.cancel = cancel.switch();

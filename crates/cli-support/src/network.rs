@@ -65,9 +65,16 @@ pub enum NetworkError {
 }
 
 impl Network {
-    /// The cache that is asked for, or else that of the user; `None` where there is no home directory.
-    pub fn cache(&self, asked: Option<&Path>) -> Option<Cache> {
-        let cache = Cache::at(cache_directory(asked)?);
+    /// The cache that is asked for, or else that of the user; `None` where there is no home directory. Of entries that turn
+    /// out to be damaged, `steps` warns.
+    pub fn cache(&self, asked: Option<&Path>, steps: &Steps) -> Option<Cache> {
+        let steps = *steps;
+        let cache = Cache::at(cache_directory(asked)?).with_listener(move |event| {
+            if let content_cache::Event::Damaged { path, reason } = event {
+                let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+                steps.warn(&format!("{} is damaged{reason}; it is made anew", path.display()));
+            }
+        });
         Some(match self.cache_max_size {
             Some(bytes) => cache.with_max_size(bytes),
             None => cache,

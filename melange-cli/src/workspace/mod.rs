@@ -105,7 +105,7 @@ impl Opened {
             .http
             .options(&variable, steps)
             .map_err(|error| Failure::usage(error.to_string()))?;
-        let cache = place.http.cache(place.apk_cache_dir.as_deref());
+        let cache = place.http.cache(place.apk_cache_dir.as_deref(), steps);
         options.cache.clone_from(&cache);
         options.offline = place.offline;
         options.http.user_agent = concat!("melange/", env!("CARGO_PKG_VERSION")).to_owned();
