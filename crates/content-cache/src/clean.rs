@@ -9,7 +9,7 @@ use rustix::fs::Stat;
 
 use crate::directory::{Directory, is_directory};
 use crate::error::Trouble;
-use crate::{Cache, LOCKS, Lock, PARTIAL};
+use crate::{Cache, EARLIER, LOCKS, Lock, PARTIAL};
 
 /// What is to be removed. By default all of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,33 +82,53 @@ impl Room {
     }
 }
 
-/// An entry: its directory by name, its name, and what the system knows.
+/// An entry: its layout and directory by name, its name, and what the system knows.
 struct Found {
+    layout: &'static str,
     kind: String,
     prefix: String,
     removed: Removed,
 }
 
 impl Cache {
-    /// Removes entries, and what killed processes left. Entries that other processes read at this moment stay readable
-    /// for them; what others are making is not touched. Files that are not of the cache's layout are left alone, and so
-    /// is what symbolic links lead to.
+    /// Removes entries, those in layouts of earlier releases too, and what killed processes left. Entries that other
+    /// processes read at this moment stay readable for them; what others are making is not touched. Files that are of no
+    /// layout are left alone, and so is what symbolic links lead to.
     ///
     /// # Errors
     /// When a directory cannot be read. What cannot be removed is in the report.
     pub fn clean(&self, clean: &Clean) -> io::Result<Report> {
         let mut report = Report::default();
-        self.evict(self.entries()?, clean, &mut report);
+        self.evict(self.entries_of_all()?, clean, &mut report);
         let all = clean.older_than.is_none() && clean.max_size.is_none();
         let age = match all {
             true => Duration::ZERO,
             false => clean.older_than.unwrap_or(ABANDONED).min(ABANDONED),
         };
-        self.sweep(age, clean.dry_run, &mut report)?;
-        if !clean.dry_run {
-            self.remove_locks()?;
+        for layout in self.layouts() {
+            layout.sweep(age, clean.dry_run, &mut report)?;
+            if !clean.dry_run {
+                layout.remove_locks()?;
+            }
         }
         Ok(report)
+    }
+
+    /// The same cache in this layout and in those of earlier releases.
+    fn layouts(&self) -> impl Iterator<Item = Self> {
+        let all = [self.layout].into_iter().chain(EARLIER);
+        all.map(|layout| Self {
+            layout,
+            ..self.clone()
+        })
+    }
+
+    fn entries_of_all(&self) -> Result<Vec<Found>, Trouble> {
+        let mut all = Vec::new();
+        for layout in self.layouts() {
+            all.extend(layout.entries()?);
+        }
+        Ok(all)
     }
 
     fn entries(&self) -> Result<Vec<Found>, Trouble> {
@@ -137,6 +157,7 @@ impl Cache {
                     };
                     entries.push(Found {
                         removed: removed(&directory, &name, &kind, &stat),
+                        layout: self.layout,
                         kind: kind.clone(),
                         prefix: prefix.clone(),
                     });
@@ -156,6 +177,7 @@ impl Cache {
             order.then_with(|| (a.used, &a.path).cmp(&(b.used, &b.path)))
         });
         for Found {
+            layout,
             kind,
             prefix,
             removed,
@@ -165,7 +187,7 @@ impl Cache {
             let is_old = clean.older_than.is_some_and(|limit| age >= limit);
             let mut goes = all || is_old || is_too_large(left);
             if goes && !clean.dry_run {
-                let gone = self.remove_file(&[&kind, &prefix], &removed);
+                let gone = self.remove_file([layout, &kind, &prefix], &removed);
                 if let Err(trouble) = gone {
                     goes = false;
                     report.failed.push((trouble.path, trouble.source.to_string()));
@@ -181,9 +203,9 @@ impl Cache {
         }
     }
 
-    fn remove_file(&self, directory: &[&str], removed: &Removed) -> Result<(), Trouble> {
+    fn remove_file(&self, directory: [&str; 3], removed: &Removed) -> Result<(), Trouble> {
         let name = removed.path.file_name().and_then(|name| name.to_str());
-        match (self.descend(directory)?, name) {
+        match (self.descend_from_root(&directory)?, name) {
             (Some(directory), Some(name)) => directory.remove(name),
             _ => Ok(()),
         }
@@ -280,7 +302,7 @@ impl Cache {
 
     /// Removes entries down to nine tenths of a limit if it is passed; what is left in bytes.
     fn make_room(&self, limit: u64) -> Result<u64, Trouble> {
-        let entries = self.entries()?;
+        let entries = self.entries_of_all()?;
         let size = entries.iter().map(|entry| entry.removed.size).sum();
         if size <= limit {
             return Ok(size);

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::directory::Directory;
 use crate::error::{CacheError, Trouble};
 use crate::partial::read;
-use crate::{Cache, Event, Key, Kind, LAYOUT, LOCKS, Lock, PARTIAL, Partial, TAG};
+use crate::{Cache, Event, Key, Kind, LOCKS, Lock, PARTIAL, Partial, TAG};
 
 /// How old the note of an entry's last use may become.
 const USE_RESOLUTION: Duration = Duration::from_secs(600);
@@ -292,8 +292,12 @@ impl Cache {
 
     /// Opens a directory of the layout, `None` if it is not there.
     pub(crate) fn descend(&self, names: &[&str]) -> Result<Option<Directory>, Trouble> {
+        self.descend_from_root(&[&[self.layout], names].concat())
+    }
+
+    pub(crate) fn descend_from_root(&self, names: &[&str]) -> Result<Option<Directory>, Trouble> {
         let mut directory = Directory::open(self.root())?;
-        for name in [LAYOUT].iter().chain(names) {
+        for name in names {
             directory = match directory {
                 Some(directory) => directory.sub(name)?,
                 None => return Ok(None),
@@ -305,14 +309,14 @@ impl Cache {
     /// Makes one of the directories of the layout, and marks the cache as one.
     fn prepare(&self, names: &[&str]) -> Result<Directory, Trouble> {
         let root = Directory::make(self.root())?;
-        if root.sub(LAYOUT)?.is_none() {
+        if root.sub(self.layout)?.is_none() {
             // The tag is a courtesy; that it cannot be written is no reason to do without the cache.
             let _ = root.make_file(TAG.0).map(|mut tag| match tag.metadata()?.len() {
                 0 => tag.write_all(TAG.1.as_bytes()),
                 _ => Ok(()),
             });
         }
-        let mut directory = root.make_sub(LAYOUT)?;
+        let mut directory = root.make_sub(self.layout)?;
         for name in names {
             directory = directory.make_sub(name)?;
         }
@@ -321,7 +325,7 @@ impl Cache {
 
     /// Where an entry is, if it is there.
     pub fn path(&self, kind: Kind, key: &Key) -> PathBuf {
-        let directory = self.root().join(LAYOUT).join(kind.name());
+        let directory = self.root().join(self.layout).join(kind.name());
         directory.join(key.prefix()).join(key.as_str())
     }
 }

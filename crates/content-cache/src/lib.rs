@@ -58,6 +58,9 @@ pub use partial::Partial;
 /// The version of the layout; a cache with another one beside it does not disturb.
 const LAYOUT: &str = "v2";
 
+/// Layouts of earlier releases, which go when room is made.
+const EARLIER: [&str; 1] = ["v1"];
+
 /// What is still being made.
 const PARTIAL: &str = "partial";
 
@@ -74,6 +77,7 @@ const TAG: (&str, &str) = (
 #[derive(Clone, Debug)]
 pub struct Cache {
     root: Arc<Path>,
+    layout: &'static str,
     room: Arc<Room>,
     listener: Listener,
 }
@@ -83,6 +87,7 @@ impl Cache {
     pub fn at(root: impl AsRef<Path>) -> Self {
         Self {
             root: root.as_ref().into(),
+            layout: LAYOUT,
             room: Arc::default(),
             listener: Listener::default(),
         }

@@ -181,6 +181,33 @@ fn what_is_not_of_the_cache_stays() {
 }
 
 #[test]
+fn layouts_of_earlier_releases_go_when_room_is_made() {
+    let root = tempfile::tempdir().unwrap();
+    let cache = Cache::at(root.path());
+    for name in ["earlier", "now"] {
+        entry(&cache, name, "text", "text").unwrap();
+        if name == "earlier" {
+            fs::rename(root.path().join("v2"), root.path().join("v1")).unwrap();
+        }
+    }
+    fs::write(root.path().join("v1/partial/things-begun"), "te").unwrap();
+    let dry_run = Clean {
+        dry_run: true,
+        ..Clean::default()
+    };
+    for clean in [dry_run, Clean::default()] {
+        let removed = cache.clean(&clean).unwrap().removed;
+        let mut layouts: Vec<_> = removed
+            .iter()
+            .map(|one| one.path.strip_prefix(root.path()).unwrap().iter().next().unwrap())
+            .collect();
+        layouts.sort();
+        assert_eq!(layouts, ["v1", "v1", "v2"]);
+    }
+    assert_eq!(cache.clean(&Clean::default()).unwrap().removed, []);
+}
+
+#[test]
 fn a_cache_that_cannot_be_written_still_gives_what_it_has() {
     let root = tempfile::tempdir().unwrap();
     let cache = Cache::at(root.path());
