@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 use apk_repository::{Client, ClientOptions, Event};
 use apk_types::Arch;
@@ -177,6 +178,27 @@ fn a_warm_build_asks_whether_anything_changed_and_for_nothing_else() {
         [entry("/test.rsa.pub", 304), entry("/x86_64/APKINDEX.tar.gz", 304)]
     );
     assert_eq!(first.index.digest(), second.index.digest());
+}
+
+#[test]
+fn eight_builds_at_once_fetch_each_package_once() {
+    let site = Site::new();
+    let digests = thread::scope(|scope| {
+        let build = || site.build(&site.policy(|_| {})).unwrap().index.digest();
+        let builds: Vec<_> = (0..8).map(|_| scope.spawn(build)).collect();
+        builds
+            .into_iter()
+            .map(|build| build.join().unwrap())
+            .collect::<Vec<_>>()
+    });
+    assert!(digests.iter().all(|digest| *digest == digests[0]));
+    let mut fetched = site.log();
+    fetched.retain(|(path, _)| path.ends_with(".apk"));
+    let once = |path: &str| (path.to_owned(), 200);
+    assert_eq!(
+        fetched,
+        ["/x86_64/app-1.0-r0.apk", "/x86_64/lib-2.0-r1.apk"].map(once)
+    );
 }
 
 #[test]
