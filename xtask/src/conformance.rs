@@ -1,8 +1,10 @@
 //! The conformance sets: what the reference tools made of thousands of inputs.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use crate::conformance_cache::KeptCache;
 use crate::tools::{At as _, BUBBLEWRAP, Binaries, exists, printed, require};
 use crate::{Outcome, root};
 
@@ -12,7 +14,8 @@ pub(crate) const SETS: &str = "../shared/conformance";
 /// Checkers of many small cases look at one case in ten here.
 const SAMPLED: [&str; 2] = ["check_solver", "check_compile"];
 
-/// Runs each checker and compares the number of passed cases with the minimum in `conformance.toml`.
+/// Runs each checker and compares the number of passed cases with the minimum in `conformance.toml`; the one of images again
+/// with a cache that is kept from case to case: cold, warm, damaged, and of an older release.
 pub(crate) fn command() -> Outcome {
     let sets = root().join(SETS);
     if !sets.is_dir() {
@@ -31,16 +34,71 @@ pub(crate) fn command() -> Outcome {
     let minimums = minimums(&std::fs::read_to_string(&path).at(&path)?)?;
     let mut short = Vec::new();
     for (checker, minimum) in &minimums {
-        let start = Instant::now();
         let is_for_apko = matches!(checker.as_str(), "check_image" | "check_solver");
         let binary = if is_for_apko {
             &binaries.apko
         } else {
             &binaries.melange
         };
-        let mut command = Command::new(python);
-        command.arg(sets.join(format!("{checker}.py"))).arg(binary);
-        if SAMPLED.contains(&checker.as_str()) {
+        let check = Check {
+            python,
+            sets: &sets,
+            checker,
+            minimum: *minimum,
+        };
+        if !check.passes(binary, "")? {
+            short.push(checker.clone());
+        }
+        if checker == "check_image" {
+            short.extend(with_kept_cache(&check, binary)?);
+        }
+    }
+    if short.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("too few cases pass: {}", short.join(", ")).into())
+    }
+}
+
+/// Runs the image set with one cache for all cases, in each state that it can be in; those in which it falls short.
+fn with_kept_cache(check: &Check<'_>, apko: &Path) -> Outcome<Vec<String>> {
+    let cache = KeptCache::new(apko)?;
+    let mut short = Vec::new();
+    for state in ["cold", "warm", "damaged", "older"] {
+        match state {
+            "damaged" => println!("{:14} {} files of the cache are changed", "", cache.damage()?),
+            "older" => cache.make_older()?,
+            _ => {}
+        }
+        let passes = check.passes(&cache.script(), state)?;
+        let told = cache.told()?;
+        let is_damaged = matches!(state, "damaged" | "older");
+        if is_damaged {
+            println!("{:14} told of {told} damaged files", "");
+        }
+        if !passes || is_damaged != (told > 0) {
+            short.push(format!("{} with a cache that is {state}", check.checker));
+        }
+    }
+    Ok(short)
+}
+
+/// A checker, and what it must come to.
+struct Check<'a> {
+    python: &'a str,
+    sets: &'a Path,
+    checker: &'a str,
+    minimum: u32,
+}
+
+impl Check<'_> {
+    /// Runs it on a program; whether enough cases pass. `state` is said of the run.
+    fn passes(&self, binary: &Path, state: &str) -> Outcome<bool> {
+        let start = Instant::now();
+        let Self { checker, minimum, .. } = self;
+        let mut command = Command::new(self.python);
+        command.arg(self.sets.join(format!("{checker}.py"))).arg(binary);
+        if SAMPLED.contains(checker) {
             command.args(["-n", "10"]);
         }
         // A checker's exit status is not zero where one case fails: the minimum counts here.
@@ -51,18 +109,14 @@ pub(crate) fn command() -> Outcome {
         let said = String::from_utf8_lossy(&[output.stderr, output.stdout].concat()).into_owned();
         let last = said.lines().last().unwrap_or("(nothing printed)");
         println!(
-            "{checker:14} {last}; at least {minimum} must; {}",
+            "{checker:14} {last}; at least {minimum} must; {}  {state}",
             cli_support::time(start.elapsed())
         );
-        if passed(last).is_none_or(|passed| passed < *minimum) {
+        let passes = passed(last).is_some_and(|passed| passed >= *minimum);
+        if !passes {
             println!("{said}");
-            short.push(checker.as_str());
         }
-    }
-    if short.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("too few cases pass: {}", short.join(", ")).into())
+        Ok(passes)
     }
 }
 

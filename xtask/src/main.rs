@@ -5,6 +5,7 @@ mod apk_client;
 mod bench;
 mod busybox;
 mod conformance;
+mod conformance_cache;
 mod debian;
 mod docs;
 mod images;
