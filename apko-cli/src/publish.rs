@@ -104,7 +104,7 @@ fn remote(arguments: &Publish, steps: &Steps, report: &mut Report) -> Outcome {
     let spool = Spool::temporary()?;
     let store = making
         .sources
-        .store(spool.path())?
+        .store(spool.path(), steps)?
         .with_elsewhere(asking(&client, &tags));
     let place = (spool.path(), &store);
     let built = making.make((&arguments.config, &tags[0]), place, steps, report)?;
@@ -135,7 +135,7 @@ fn local(arguments: &Publish, steps: &Steps, report: &mut Report) -> Outcome {
     let mut tags = tags(arguments)?;
     let making = &arguments.making;
     let spool = Spool::temporary()?;
-    let store = making.sources.store(spool.path())?;
+    let store = making.sources.store(spool.path(), steps)?;
     let place = (spool.path(), &store);
     let mut built = making.make((&arguments.config, &tags[0]), place, steps, report)?;
     let host = apk_types::Arch::host().map(|arch| arch.platform().architecture);

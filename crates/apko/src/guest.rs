@@ -128,7 +128,7 @@ impl EnvironmentPlan {
 
     /// Fetches and installs the packages.
     pub fn install(&self, policy: &Policy, store: &Store) -> Result<Root, BuildError> {
-        self.install_fetched(&fetch(&self.resolution, policy, store)?)
+        self.install_fetched(fetch(&self.resolution, policy, store)?)
     }
 
     /// Fetches and installs the packages, and beside them those of [`EnvironmentPlan::without`].
@@ -139,16 +139,15 @@ impl EnvironmentPlan {
         store: &Store,
     ) -> Result<(Root, Root), BuildError> {
         let packages = fetch(&self.resolution, policy, store)?;
-        let root = self.install_fetched(&packages)?;
-        let is_below = |package: &FetchedPackage| {
+        let is_below = |package: &&FetchedPackage| {
             let mut listed = below.resolution.packages.iter();
             listed.any(|other| other.record.name == package.record.name)
         };
-        let packages: Vec<FetchedPackage> = packages.into_iter().filter(is_below).collect();
-        Ok((root, below.install_fetched(&packages)?))
+        let own: Vec<FetchedPackage> = packages.iter().filter(is_below).cloned().collect();
+        Ok((self.install_fetched(packages)?, below.install_fetched(own)?))
     }
 
-    fn install_fetched(&self, packages: &[FetchedPackage]) -> Result<Root, BuildError> {
+    fn install_fetched(&self, packages: Vec<FetchedPackage>) -> Result<Root, BuildError> {
         let request = InstallRequest {
             configuration: &self.locked,
             arch: self.resolution.arch,
