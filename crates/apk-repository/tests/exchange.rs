@@ -7,7 +7,7 @@ mod common;
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, Write as _};
 
-use apk_repository::{Client, ClientOptions, Retry};
+use apk_repository::{Client, ClientOptions};
 use tempfile::TempDir;
 use testkit::{Fault, Server};
 
@@ -16,13 +16,8 @@ fn site() -> (TempDir, Server, Client) {
     let directory = tempfile::tempdir().unwrap();
     let server = Server::start(directory.path());
     server.take_files();
-    let options = ClientOptions {
-        retry: Retry {
-            first_wait: std::time::Duration::ZERO,
-            ..Retry::default()
-        },
-        ..ClientOptions::default()
-    };
+    let mut options = ClientOptions::default();
+    options.http.retry.first_wait = std::time::Duration::ZERO;
     (directory, server, Client::new(options))
 }
 

@@ -1,4 +1,5 @@
 //! A workspace of small packages, and who makes them.
+#![allow(dead_code, reason = "no test needs all of it")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
