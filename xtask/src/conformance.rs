@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::conformance_cache::KeptCache;
+use crate::conformance_cache::KeptCaches;
 use crate::tools::{At as _, BUBBLEWRAP, Binaries, exists, printed, require};
 use crate::{Outcome, root};
 
@@ -15,7 +15,7 @@ pub(crate) const SETS: &str = "../shared/conformance";
 const SAMPLED: [&str; 2] = ["check_solver", "check_compile"];
 
 /// Runs each checker and compares the number of passed cases with the minimum in `conformance.toml`; the one of images again
-/// with a cache that is kept from case to case: cold, warm, damaged, and of an older release.
+/// with caches that are kept from run to run: cold, warm, damaged, and of an older release.
 pub(crate) fn command() -> Outcome {
     let sets = root().join(SETS);
     if !sets.is_dir() {
@@ -50,7 +50,7 @@ pub(crate) fn command() -> Outcome {
             short.push(checker.clone());
         }
         if checker == "check_image" {
-            short.extend(with_kept_cache(&check, binary)?);
+            short.extend(with_kept_caches(&check, binary)?);
         }
     }
     if short.is_empty() {
@@ -60,18 +60,18 @@ pub(crate) fn command() -> Outcome {
     }
 }
 
-/// Runs the image set with one cache for all cases, in each state that it can be in; those in which it falls short.
-fn with_kept_cache(check: &Check<'_>, apko: &Path) -> Outcome<Vec<String>> {
-    let cache = KeptCache::new(apko)?;
+/// Runs the image set with caches that stay, in each state that they can be in; those in which it falls short.
+fn with_kept_caches(check: &Check<'_>, apko: &Path) -> Outcome<Vec<String>> {
+    let caches = KeptCaches::new(apko)?;
     let mut short = Vec::new();
     for state in ["cold", "warm", "damaged", "older"] {
         match state {
-            "damaged" => println!("{:14} {} files of the cache are changed", "", cache.damage()?),
-            "older" => cache.make_older()?,
+            "damaged" => println!("{:14} {} files of the caches are changed", "", caches.damage()?),
+            "older" => caches.make_older()?,
             _ => {}
         }
-        let passes = check.passes(&cache.script(), state)?;
-        let told = cache.told()?;
+        let passes = check.passes(&caches.script(), state)?;
+        let told = caches.told()?;
         let is_damaged = matches!(state, "damaged" | "older");
         if is_damaged {
             println!("{:14} told of {told} damaged files", "");

@@ -1,4 +1,4 @@
-//! The image set with one cache for all of its cases: empty, full, damaged, and of an older release.
+//! The image set with caches that stay from run to run, one for each case: empty, full, damaged, and of an older release.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,33 +10,36 @@ use crate::tools::At as _;
 /// One file in so many is damaged.
 const DAMAGED: usize = 3;
 
-/// A cache that every case uses, by way of a script that stands for apko: the checker gives each case an empty one.
-pub(crate) struct KeptCache {
+/// A cache for each case that stays, by way of a script that stands for apko: the checker gives each an empty one. It is not
+/// one for all, since a package that one case has may be damaged in the repository of another.
+pub(crate) struct KeptCaches {
     directory: tempfile::TempDir,
 }
 
-impl KeptCache {
-    /// An empty one for an apko.
+impl KeptCaches {
+    /// Empty ones for an apko.
     pub(crate) fn new(apko: &Path) -> Outcome<Self> {
         let kept = Self {
             directory: tempfile::tempdir()?,
         };
         let script = format!(
             "#!/bin/sh\n\
-             # The arguments, with another directory behind --cache-dir.\n\
+             # The arguments, with the directory of the case behind --cache-dir.\n\
+             for argument; do\n\
+             \tcase $argument in cases/*/apko.yaml) home='{home}'/${{argument%/apko.yaml}} ;; esac\n\
+             done\n\
              for argument; do\n\
              \tshift\n\
-             \t[ \"$previous\" != --cache-dir ] || argument='{cache}'\n\
+             \t[ \"$previous\" != --cache-dir ] || argument=$home/apko\n\
              \tset -- \"$@\" \"$argument\"\n\
              \tprevious=$argument\n\
              done\n\
              said=$(mktemp)\n\
-             XDG_CACHE_HOME='{home}' '{apko}' \"$@\" 2>\"$said\"\n\
+             XDG_CACHE_HOME=$home '{apko}' \"$@\" 2>\"$said\"\n\
              status=$?\n\
              tee -a '{log}' <\"$said\" >&2\n\
              rm \"$said\"\n\
              exit $status\n",
-            cache = kept.cache().display(),
             home = kept.directory.path().display(),
             apko = apko.display(),
             log = kept.log().display(),
@@ -52,8 +55,17 @@ impl KeptCache {
         self.directory.path().join("apko-with-kept-cache")
     }
 
-    fn cache(&self) -> PathBuf {
-        self.directory.path().join("apko")
+    /// The layouts of all caches.
+    fn layouts(&self) -> Outcome<Vec<PathBuf>> {
+        let cases = self.directory.path().join("cases");
+        let mut layouts = Vec::new();
+        for case in fs::read_dir(&cases).at(&cases)? {
+            let layout = case?.path().join("apko/v2");
+            if layout.is_dir() {
+                layouts.push(layout);
+            }
+        }
+        Ok(layouts)
     }
 
     fn log(&self) -> PathBuf {
@@ -78,7 +90,7 @@ impl KeptCache {
         Ok(damaged.len())
     }
 
-    /// Leaves the cache as an earlier release would have: its layout under another name, and packages that end with the mark
+    /// Leaves the caches as an earlier release would have: their layouts under another name, and packages that end with the mark
     /// of another format.
     pub(crate) fn make_older(&self) -> Outcome {
         for path in self.files()? {
@@ -90,15 +102,16 @@ impl KeptCache {
                 fs::write(&path, bytes).at(&path)?;
             }
         }
-        let earlier = self.cache().join("v1");
-        fs::create_dir(&earlier).at(&earlier)?;
-        let kinds = fs::read_dir(self.cache().join("v2"))?;
-        for kind in kinds {
-            let kind = kind?.path();
-            // The packages stay where they are looked for.
-            if !kind.ends_with("packages") {
-                let name = kind.file_name().unwrap_or_default();
-                fs::rename(&kind, earlier.join(name)).at(&kind)?;
+        for layout in self.layouts()? {
+            let earlier = layout.with_file_name("v1");
+            fs::create_dir(&earlier).at(&earlier)?;
+            for kind in fs::read_dir(&layout).at(&layout)? {
+                let kind = kind?.path();
+                // The packages stay where they are looked for.
+                if !kind.ends_with("packages") {
+                    let name = kind.file_name().unwrap_or_default();
+                    fs::rename(&kind, earlier.join(name)).at(&kind)?;
+                }
             }
         }
         Ok(())
@@ -115,7 +128,7 @@ impl KeptCache {
 
     fn files(&self) -> Outcome<Vec<PathBuf>> {
         let mut found = Vec::new();
-        let mut pending = vec![self.cache().join("v2")];
+        let mut pending = self.layouts()?;
         while let Some(directory) = pending.pop() {
             for entry in fs::read_dir(&directory).at(&directory)? {
                 let entry = entry?;
