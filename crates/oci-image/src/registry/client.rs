@@ -1,27 +1,15 @@
-//! What speaks with a registry about one repository.
+//! What speaks with registries, and what is asked about one repository.
 
-use std::io::{self, Read};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock};
 
-use http_exchange::{
-    Attempts, Gate, HttpError, HttpUrl, Timeouts, Trouble, following, proxy_for, refused, text,
-};
-use serde::Deserialize;
-use ureq::http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header};
-use ureq::{Agent, AsSendBody, Body, SendBody};
+use http_exchange::{Attempts, Gate, HttpError, HttpUrl};
+use ureq::Agent;
+use ureq::http::{HeaderMap, Method, StatusCode, header};
 
 use super::RegistryOptions;
-use super::auth::{Challenge, TokenAnswer, form};
-use super::credentials::RegistryLogin;
+use super::call::{Answer, Call, Fault, Payload};
 use super::error::RegistryError;
-use crate::{BlobSource, Digest, media_type};
-
-/// The largest document that is read: a manifest, a token, an error.
-const MAX_DOCUMENT: u64 = 4 << 20;
-
-/// How much of an error's text is shown.
-const MAX_DETAIL: usize = 300;
+use crate::{Digest, media_type};
 
 /// The header by which registries name what they have.
 const CONTENT_DIGEST: &str = "docker-content-digest";
@@ -38,12 +26,12 @@ const MANIFESTS: [&str; 4] = [
 /// the same time.
 #[derive(Clone, Debug)]
 pub struct RegistryClient {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    options: RegistryOptions,
+pub(super) struct Shared {
+    pub(super) options: RegistryOptions,
     agent: OnceLock<Agent>,
     gate: Gate,
 }
@@ -60,95 +48,16 @@ pub enum Access {
 /// A repository of a registry.
 #[derive(Debug)]
 pub struct Repository {
-    client: RegistryClient,
-    registry: String,
-    name: String,
-    access: Access,
+    pub(super) client: RegistryClient,
+    pub(super) registry: String,
+    pub(super) name: String,
+    pub(super) access: Access,
     /// Other repositories that blobs may be taken over from.
-    sources: Vec<String>,
+    pub(super) sources: Vec<String>,
     /// The URL that all others are below of, `https://ghcr.io/v2/`.
-    base: HttpUrl,
+    pub(super) base: HttpUrl,
     /// The value of `Authorization`, once the registry has asked for one.
-    authorization: Mutex<Option<String>>,
-}
-
-/// A request of a registry.
-pub(super) struct Call<'a> {
-    pub(super) method: Method,
-    pub(super) url: HttpUrl,
-    pub(super) headers: Vec<(HeaderName, String)>,
-    pub(super) payload: Payload<'a>,
-}
-
-/// What goes with a request.
-pub(super) enum Payload<'a> {
-    None,
-    Bytes(&'a [u8]),
-    /// A part of a blob, and who is told how many bytes of it were sent.
-    Part {
-        source: &'a BlobSource,
-        start: u64,
-        length: u64,
-        sent: &'a dyn Fn(u64),
-    },
-}
-
-/// Why an attempt failed.
-#[derive(Debug)]
-pub(super) enum Fault {
-    Http(Trouble),
-    Other(RegistryError),
-}
-
-impl From<HttpError> for Fault {
-    fn from(error: HttpError) -> Self {
-        Self::Http(error.into())
-    }
-}
-
-impl From<Trouble> for Fault {
-    fn from(trouble: Trouble) -> Self {
-        Self::Http(trouble)
-    }
-}
-
-impl From<RegistryError> for Fault {
-    fn from(error: RegistryError) -> Self {
-        Self::Other(error)
-    }
-}
-
-/// The answer to a request, and whether credentials went with it.
-pub(super) struct Answer {
-    pub(super) response: Response<Body>,
-    with_login: bool,
-}
-
-impl Answer {
-    pub(super) fn status(&self) -> StatusCode {
-        self.response.status()
-    }
-
-    pub(super) fn headers(&self) -> &HeaderMap {
-        self.response.headers()
-    }
-
-    /// Reads all of the body, so that the connection can be used further.
-    pub(super) fn body(self) -> Vec<u8> {
-        let mut body = Vec::new();
-        let reader = self.response.into_body().into_reader();
-        // What matters was in the head; what is read otherwise is checked by its digest.
-        let _ = reader.take(MAX_DOCUMENT).read_to_end(&mut body);
-        body
-    }
-
-    /// The status as an error. `name` is what it is about.
-    pub(super) fn refused(self, name: &str) -> Trouble {
-        let with_login = self.with_login;
-        let (status, headers) = (self.status(), self.headers().clone());
-        let detail = detail(&self.body());
-        refused(status, &headers, name, with_login).with_detail(detail)
-    }
+    pub(super) authorization: Mutex<Option<String>>,
 }
 
 impl RegistryClient {
@@ -213,95 +122,12 @@ impl RegistryClient {
         Ok(repository)
     }
 
-    fn agent(&self) -> Result<&Agent, HttpError> {
+    pub(super) fn agent(&self) -> Result<&Agent, HttpError> {
         if let Some(agent) = self.shared.agent.get() {
             return Ok(agent);
         }
         let agent = http_exchange::agent(&self.shared.options.http)?;
         Ok(self.shared.agent.get_or_init(|| agent))
-    }
-
-    /// Sends a request, to where the server sends to too.
-    fn send(&self, call: &Call<'_>, login: Option<&str>, name: &str) -> Result<Answer, Fault> {
-        let http = &self.shared.options.http;
-        let send = |url: &HttpUrl, login: Option<&str>| {
-            let mut request = Request::builder().method(call.method.clone()).uri(url.as_str());
-            for (name, value) in &call.headers {
-                request = request.header(name, value);
-            }
-            if let Some(login) = login {
-                request = request.header(header::AUTHORIZATION, login);
-            }
-            let (mut part, length) = match &call.payload {
-                Payload::None => return self.run(url, name, request.body(()), 0),
-                Payload::Bytes(bytes) => (Part::new(Box::new(*bytes), &|_| {}), bytes.len() as u64),
-                Payload::Part {
-                    source,
-                    start,
-                    length,
-                    sent,
-                } => {
-                    let reader = source.range(*start, *length).map_err(|source| HttpError::Keep {
-                        url: name.to_owned(),
-                        source,
-                    })?;
-                    (Part::new(reader, *sent), *length)
-                }
-            };
-            let request = request.header(header::CONTENT_LENGTH, length);
-            self.run(url, name, request.body(SendBody::from_reader(&mut part)), length)
-        };
-        let (response, with_login) = following(http, name, &call.url, login, send)?;
-        Ok(Answer { response, with_login })
-    }
-
-    /// Sends a request with a body of so many bytes.
-    fn run<S: AsSendBody>(
-        &self,
-        url: &HttpUrl,
-        name: &str,
-        request: Result<Request<S>, ureq::http::Error>,
-        length: u64,
-    ) -> Result<Result<Response<Body>, ureq::Error>, HttpError> {
-        let http = &self.shared.options.http;
-        let agent = self.agent()?;
-        let request = request.map_err(|error| HttpError::Protocol {
-            url: name.to_owned(),
-            reason: error.to_string(),
-        })?;
-        let time = http.timeouts.stall + Duration::from_secs(length / Timeouts::SLOWEST);
-        let request = agent
-            .configure_request(request)
-            .proxy(proxy_for(url, &http.proxies)?)
-            .timeout_send_body(Some(time))
-            .build();
-        Ok(agent.run(request))
-    }
-}
-
-/// A reader that says how much was read of it.
-struct Part<'a> {
-    reader: Box<dyn Read + 'a>,
-    sent: &'a dyn Fn(u64),
-    bytes: u64,
-}
-
-impl<'a> Part<'a> {
-    fn new(reader: Box<dyn Read + 'a>, sent: &'a dyn Fn(u64)) -> Self {
-        Self {
-            reader,
-            sent,
-            bytes: 0,
-        }
-    }
-}
-
-impl Read for Part<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.reader.read(buffer)?;
-        self.bytes += count as u64;
-        (self.sent)(self.bytes);
-        Ok(count)
     }
 }
 
@@ -453,6 +279,14 @@ impl Repository {
         }
     }
 
+    pub(super) fn protocol(&self, reason: String) -> RegistryError {
+        RegistryError::Protocol {
+            registry: self.registry.clone(),
+            repository: self.name.clone(),
+            reason,
+        }
+    }
+
     pub(super) fn failed(
         &self,
         action: &'static str,
@@ -511,146 +345,6 @@ impl Repository {
         }
     }
 
-    fn authorization(&self) -> Option<String> {
-        self.authorization
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Meets the challenge of a registry; `None` where there is nothing to meet it with. `used` is what went with the
-    /// request that it did not take: where another thread has something newer, that is it.
-    fn authorize(&self, used: Option<&str>, headers: &HeaderMap) -> Result<Option<String>, RegistryError> {
-        let mut authorization = self.authorization.lock().unwrap_or_else(PoisonError::into_inner);
-        if authorization.as_deref() != used {
-            return Ok(authorization.clone());
-        }
-        let values = headers.get_all(header::WWW_AUTHENTICATE);
-        let challenge = Challenge::choose(values.iter().filter_map(|value| value.to_str().ok()));
-        let credentials = &self.client.shared.options.credentials;
-        let login =
-            credentials
-                .find(&self.registry, &self.name)
-                .map_err(|source| RegistryError::Credentials {
-                    registry: self.registry.clone(),
-                    source,
-                })?;
-        let new = match (challenge, login) {
-            (_, Some(RegistryLogin::RegistryToken(token))) => Some(format!("Bearer {token}")),
-            (Some(Challenge::Basic), Some(RegistryLogin::Password(login))) => Some(login.header()),
-            (
-                Some(Challenge::Bearer {
-                    realm,
-                    service,
-                    scope,
-                }),
-                login,
-            ) => Some(self.token(&realm, service.as_deref(), scope.as_deref(), login)?),
-            _ => None,
-        };
-        // What it did not take a moment ago it will not take now.
-        let new = new.filter(|new| used != Some(new.as_str()));
-        authorization.clone_from(&new);
-        Ok(new)
-    }
-
-    /// Gets a token. The one that is asked for is for all that will be done here.
-    fn token(
-        &self,
-        realm: &str,
-        service: Option<&str>,
-        scope: Option<&str>,
-        login: Option<RegistryLogin>,
-    ) -> Result<String, RegistryError> {
-        let protocol = |reason: String| RegistryError::Protocol {
-            registry: self.registry.clone(),
-            repository: self.name.clone(),
-            reason,
-        };
-        let url =
-            HttpUrl::parse(realm).map_err(|error| protocol(format!("tokens are at `{realm}`: {error}")))?;
-        if self.base.is_secure() && !url.is_secure() {
-            return Err(RegistryError::UnsafeRealm {
-                registry: self.registry.clone(),
-                realm: url.to_string(),
-            });
-        }
-        let wanted = format!(
-            "repository:{}:{}",
-            self.name,
-            match self.access {
-                Access::Pull => "pull",
-                Access::Push => "pull,push",
-            }
-        );
-        let others: Vec<String> = self
-            .sources
-            .iter()
-            .map(|name| format!("repository:{name}:pull"))
-            .collect();
-        let scopes: Vec<&str> = std::iter::once(wanted.as_str())
-            .chain(others.iter().map(String::as_str))
-            // Registries may know of scopes of their own.
-            .chain(scope.filter(|scope| !scope.starts_with("repository:")))
-            .collect();
-        let mut fields = Vec::new();
-        fields.extend(service.map(|service| ("service", service)));
-        let name = format!("a token for {}/{} from {url}", self.registry, self.name);
-        let posted;
-        let (call, login) = match &login {
-            Some(RegistryLogin::IdentityToken(token)) => {
-                let scopes = scopes.join(" ");
-                fields.extend([
-                    ("grant_type", "refresh_token"),
-                    ("client_id", "apko"),
-                    ("scope", scopes.as_str()),
-                    ("refresh_token", token.as_str()),
-                ]);
-                posted = form(&fields);
-                let content_type = "application/x-www-form-urlencoded".to_owned();
-                let call = Call {
-                    method: Method::POST,
-                    url,
-                    headers: vec![(header::CONTENT_TYPE, content_type)],
-                    payload: Payload::Bytes(posted.as_bytes()),
-                };
-                (call, None)
-            }
-            login => {
-                fields.extend(scopes.iter().map(|scope| ("scope", *scope)));
-                let mark = if realm.contains('?') { '&' } else { '?' };
-                let url = HttpUrl::parse(&format!("{realm}{mark}{}", form(&fields)))
-                    .map_err(|error| protocol(format!("tokens are at `{realm}`: {error}")))?;
-                let call = Call {
-                    method: Method::GET,
-                    url,
-                    headers: Vec::new(),
-                    payload: Payload::None,
-                };
-                let login = match login {
-                    Some(RegistryLogin::Password(login)) => Some(login.header()),
-                    _ => None,
-                };
-                (call, login)
-            }
-        };
-        let is_known = login.is_some() || call.method == Method::POST;
-        let body = self.retrying("get", &name, None, || {
-            let mut answer = self.client.send(&call, login.as_deref(), &name)?;
-            answer.with_login = is_known;
-            match answer.status().is_success() {
-                true => Ok(answer.body()),
-                false => Err(answer.refused(&name).into()),
-            }
-        })?;
-        let answer: TokenAnswer = serde_json::from_slice(&body)
-            .map_err(|_| protocol(format!("{name}: it is not JSON with a token")))?;
-        let token = answer
-            .token()
-            .ok_or_else(|| protocol(format!("{name}: there is none in the answer")))?;
-        Ok(format!("Bearer {token}"))
-    }
-
     /// Asks whether a registry is there; false where this is no way to speak with it, and there is another one.
     fn knock(&self, is_last: bool) -> Result<bool, RegistryError> {
         let call = Call {
@@ -686,45 +380,4 @@ impl Repository {
             }
         })
     }
-}
-
-/// What a registry says of an error, behind `: `.
-fn detail(body: &[u8]) -> String {
-    #[derive(Deserialize)]
-    struct Document {
-        errors: Vec<Error>,
-    }
-    #[derive(Deserialize)]
-    struct Error {
-        #[serde(default)]
-        code: String,
-        #[serde(default)]
-        message: String,
-    }
-    let Ok(document) = serde_json::from_slice::<Document>(body) else {
-        return String::new();
-    };
-    let said = document
-        .errors
-        .into_iter()
-        .map(|error| match error.message.is_empty() {
-            true => error.code,
-            false => error.message,
-        });
-    let said: Vec<String> = said.filter(|said| !said.is_empty()).collect();
-    let said: String = said
-        .join("; ")
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(MAX_DETAIL)
-        .collect();
-    match said.as_str() {
-        "" => said,
-        _ => format!(": {said}"),
-    }
-}
-
-/// Where an upload goes on, as an answer says it.
-pub(super) fn location(headers: &HeaderMap) -> Option<&str> {
-    text(headers, header::LOCATION)
 }

@@ -28,10 +28,12 @@
 //! ```
 
 mod auth;
+mod call;
 mod client;
 mod credentials;
 mod error;
 mod publish;
+mod token;
 mod upload;
 
 use std::fmt;

@@ -4,7 +4,8 @@ use http_exchange::{Attempts, HttpUrl, text};
 use ureq::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 
 use super::RegistryEvent;
-use super::client::{Answer, Call, Fault, Payload, Repository, location};
+use super::call::{Answer, Call, Fault, Payload, location};
+use super::client::Repository;
 use super::error::RegistryError;
 use crate::{BlobSource, Descriptor};
 
@@ -107,7 +108,7 @@ impl Upload<'_> {
                     "{} has only {} bytes, of which it got {}",
                     self.name, self.blob.size, self.offset
                 );
-                Err(self.protocol(reason).into())
+                Err(self.repository.protocol(reason).into())
             }
             Some(session) if self.in_parts && self.offset < self.blob.size => self.part(session),
             Some(session) => self.finish(session),
@@ -198,7 +199,7 @@ impl Upload<'_> {
     fn finish(&mut self, session: HttpUrl) -> Result<Step, Fault> {
         let mark = if session.as_str().contains('?') { '&' } else { '?' };
         let url = HttpUrl::parse(&format!("{}{mark}digest={}", session.as_str(), self.digest()));
-        let url = url.map_err(|error| self.protocol(format!("{}: {error}", self.name)))?;
+        let url = url.map_err(|error| self.repository.protocol(format!("{}: {error}", self.name)))?;
         let sent = telling(self.repository, self.blob, 0);
         let is_whole = !self.in_parts;
         let call = Call {
@@ -293,27 +294,22 @@ impl Upload<'_> {
 
     /// Where the next request goes.
     fn next(&self, from: &HttpUrl, headers: &HeaderMap) -> Result<HttpUrl, RegistryError> {
-        let location =
-            location(headers).ok_or_else(|| self.protocol("an upload has no location".to_owned()))?;
-        let next = from
-            .join(location)
-            .map_err(|error| self.protocol(format!("an upload goes on at `{location}`: {error}")))?;
+        let location = location(headers)
+            .ok_or_else(|| self.repository.protocol("an upload has no location".to_owned()))?;
+        let next = from.join(location).map_err(|error| {
+            self.repository
+                .protocol(format!("an upload goes on at `{location}`: {error}"))
+        })?;
         match from.is_secure() && !next.is_secure() {
-            true => Err(self.protocol(format!("an upload leads from https:// to {next}"))),
+            true => Err(self
+                .repository
+                .protocol(format!("an upload leads from https:// to {next}"))),
             false => Ok(next),
         }
     }
 
     fn digest(&self) -> String {
         self.blob.digest.to_string().replace(':', "%3A")
-    }
-
-    fn protocol(&self, reason: String) -> RegistryError {
-        RegistryError::Protocol {
-            registry: self.repository.registry().to_owned(),
-            repository: self.repository.name().to_owned(),
-            reason,
-        }
     }
 }
 
