@@ -16,8 +16,8 @@ use crate::realworld::{Lab, guest};
 use crate::tools::{At as _, printed, run};
 use crate::{Outcome, root, run_image};
 
-/// How long the forum may take to set itself up and answer.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// How long the forum may take to set itself up and answer: minutes on a machine that is busy with other things.
+const PATIENCE: Duration = Duration::from_secs(1200);
 
 /// How long the services may take to end.
 const ENDING: Duration = Duration::from_secs(20);
