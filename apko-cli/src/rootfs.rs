@@ -6,9 +6,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use apko::{Policy, Root, RootfsRequest, rootfs, write_cpio};
+use apko::{Policy, Root, RootfsRequest, Store, rootfs, write_cpio};
 use clap::Args;
 use cli_support::{Steps, size};
+use file_content::ContentError;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tarball::Writer;
@@ -56,9 +57,7 @@ pub(crate) struct Rootfs {
 }
 
 pub(crate) fn minirootfs(arguments: &Rootfs, steps: &Steps) -> Outcome {
-    let spool = Spool::beside(&arguments.output)?;
-    let root = make(arguments, steps, &spool)?;
-    write(arguments, steps, &spool, |out| {
+    produce(arguments, steps, |root, out| {
         let mut writer = Writer::new(out);
         for member in root.tree.walk() {
             let entry = member.entry;
@@ -71,12 +70,42 @@ pub(crate) fn minirootfs(arguments: &Rootfs, steps: &Steps) -> Outcome {
 }
 
 pub(crate) fn cpio(arguments: &Rootfs, steps: &Steps) -> Outcome {
-    let spool = Spool::beside(&arguments.output)?;
-    let root = make(arguments, steps, &spool)?;
-    write(arguments, steps, &spool, |out| write_cpio(&root.tree, out))
+    produce(arguments, steps, |root, out| write_cpio(&root.tree, out))
 }
 
-fn make(arguments: &Rootfs, steps: &Steps, spool: &Spool) -> Outcome<Root> {
+/// Makes the tree and writes it. What turns out to be damaged in the store is made anew, but not where a part of the output
+/// is gone already.
+fn produce(
+    arguments: &Rootfs,
+    steps: &Steps,
+    content: impl Fn(&Root, &mut dyn Write) -> io::Result<()>,
+) -> Outcome {
+    let spool = Spool::beside(&arguments.output)?;
+    let store = arguments.sources.store(spool.path(), steps)?;
+    let is_stream = fs::metadata(&arguments.output).is_ok_and(|meta| !meta.is_file());
+    // Each round forgets one file of the store.
+    loop {
+        let root = make(arguments, steps, &store)?;
+        let mut damaged = None;
+        let written = write(arguments, steps, &spool, |out| {
+            content(&root, out).inspect_err(|error| damaged = unread(error))
+        });
+        match damaged {
+            Some((path, text)) if store.forget(&path) && !is_stream => {
+                steps.warn(&format!("{text}; it is made anew"));
+            }
+            _ => return written,
+        }
+    }
+}
+
+/// The file of a content that could not be read, and what is said of it.
+fn unread(error: &io::Error) -> Option<(PathBuf, String)> {
+    let error = error.get_ref()?.downcast_ref::<ContentError>()?;
+    Some((error.path().to_owned(), error.to_string()))
+}
+
+fn make(arguments: &Rootfs, steps: &Steps, store: &Store) -> Outcome<Root> {
     let start = Instant::now();
     let loaded = arguments.sources.load(&arguments.config, &[], steps)?;
     let wanted = arguments.build_arch.as_deref().unwrap_or("host");
@@ -101,7 +130,7 @@ fn make(arguments: &Rootfs, steps: &Steps, spool: &Spool) -> Outcome<Root> {
         policy: &policy,
         source_date_epoch: source_date_epoch()?,
         build_date: build_date(arguments.build_date.as_deref())?.unix_seconds(),
-        store: &arguments.sources.store(spool.path(), steps)?,
+        store,
     };
     let root = rootfs(&request)?;
     progress.done();

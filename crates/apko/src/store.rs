@@ -121,7 +121,7 @@ impl Store {
     }
 
     /// Forgets an entry whose file turned out to be damaged; whether it was one.
-    pub(crate) fn forget(&self, path: &Path) -> bool {
+    pub fn forget(&self, path: &Path) -> bool {
         path.starts_with(self.cache.root()) && fs::remove_file(path).is_ok()
     }
 
