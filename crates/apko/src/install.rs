@@ -287,7 +287,10 @@ pub fn install(
 /// The time of the image: that of its newest package, unless another one is asked for.
 fn created<'r>(request: &'r InstallRequest<'_>, installed: impl Iterator<Item = &'r PackageRecord>) -> i64 {
     let below = request.below.iter().map(|one| &one.package.record);
-    let newest = below.chain(installed).filter_map(|record| record.build_time).max();
+    let newest = below
+        .chain(installed)
+        .filter_map(|record| record.build_time)
+        .max();
     request
         .source_date_epoch
         .unwrap_or(request.build_date.max(newest.unwrap_or(i64::MIN)))

@@ -117,7 +117,11 @@ fn owners(installation: &Installation, files: &[File<'_>]) -> Vec<Dependency> {
         let node = tree.node(tree.lookup_no_follow(file.path).ok()?);
         installation.records().nth(node.package()?)
     };
-    let names: BTreeSet<&str> = files.iter().filter_map(owner).map(|record| record.name.as_str()).collect();
+    let names: BTreeSet<&str> = files
+        .iter()
+        .filter_map(owner)
+        .map(|record| record.name.as_str())
+        .collect();
     names.into_iter().filter_map(|name| name.parse().ok()).collect()
 }
 
