@@ -25,25 +25,37 @@ pub(super) fn mount_root(order: &Order) -> Outcome {
     let Some(Overlay { lower, upper, work }) = &order.overlay else {
         return rustix::mount::mount_bind_recursive(root, root).map_err(failed("mounting the root"));
     };
+    // What the last command's mount left, that it was one whose changes need not be on the disk: they are all in memory.
+    let _ = fs::remove_dir_all(work.as_path().join("work/incompat"));
     let lower: Vec<String> = lower.iter().map(|tree| escaped(&tree.to_string())).collect();
     let [upper, work] = [upper, work].map(|path| escaped(&path.to_string()));
-    let mut options = format!("lowerdir={},upperdir={upper},workdir={work},", lower.join(":"));
     // For users without privileges the kernel keeps its notes in attributes that they may write.
-    options.push_str(if is_really_root() {
+    let notes = if is_really_root() {
         "index=off"
     } else {
         "userxattr"
-    });
-    let options =
-        std::ffi::CString::new(options).map_err(failed::<std::ffi::NulError>("mounting the overlay"))?;
-    rustix::mount::mount(
+    };
+    let options = format!(
+        "lowerdir={},upperdir={upper},workdir={work},{notes}",
+        lower.join(":")
+    );
+    // Else the end of each command waits until all that was written on the file system, by whomever, is on the disk. Kernels
+    // before 5.10 know of no other way.
+    mount_overlay(root, &format!("{options},volatile"))
+        .or_else(|_| mount_overlay(root, &options))
+        .map_err(failed("mounting the overlay"))
+}
+
+fn mount_overlay(root: &Path, options: &str) -> io::Result<()> {
+    let options = std::ffi::CString::new(options)?;
+    let flags = MountFlags::empty();
+    Ok(rustix::mount::mount(
         "overlay",
         root,
         "overlay",
-        MountFlags::empty(),
+        flags,
         Some(options.as_c_str()),
-    )
-    .map_err(failed("mounting the overlay"))
+    )?)
 }
 
 /// A path as overlay's options take it.
