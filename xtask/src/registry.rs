@@ -97,29 +97,26 @@ impl Lab<'_> {
     }
 
     /// Has skopeo fetch what was published by the digest that was printed, and runs it.
-    fn pull(&self, name: &str, reference: &str, skopeo: &[&str]) -> Outcome {
+    fn pull(&self, name: &str, reference: &str, options: &[&str]) -> Outcome {
         let digest = reference.rsplit('@').next().unwrap_or_default();
-        let copy = |what: &[&str], layout: &Path| {
-            let mut copy = Command::new("skopeo");
-            copy.args(["copy", "--quiet", "--insecure-policy"])
-                .args(what)
-                .args(skopeo);
-            copy.arg(format!("docker://{reference}"));
-            printed(copy.arg(format!("oci:{}:latest", layout.display())))
-        };
-        let all = self.directory.join(format!("{name}-all"));
-        copy(&["--all", "--preserve-digests"], &all)?;
-        let index = fs::read_to_string(all.join("index.json")).at(&all)?;
-        if !index.contains(digest) {
-            return Err(format!("skopeo fetched something else than {digest}: {index}").into());
+        let mut inspect = Command::new("skopeo");
+        inspect.args(["inspect", "--raw"]);
+        inspect.args(options.iter().map(|option| format!("--{option}")));
+        let index = printed(inspect.arg(format!("docker://{reference}")))?;
+        let found = oci_image::Digest::of(index.as_bytes()).to_string();
+        if found != digest {
+            return Err(format!("skopeo fetched {found} in the place of {digest}").into());
         }
-        let blobs = all.join("blobs/sha256");
-        let images = fs::read_to_string(blobs.join(digest.trim_start_matches("sha256:"))).at(&blobs)?;
-        if images.matches("\"architecture\"").count() != ARCHS.len() {
-            return Err(format!("not all architectures are there: {images}").into());
+        let archs = index.matches("\"architecture\"").count();
+        if archs != ARCHS.len() {
+            return Err(format!("the index has {archs} architectures").into());
         }
         let layout = self.directory.join(format!("{name}-layout"));
-        copy(&[], &layout)?;
+        let mut copy = Command::new("skopeo");
+        copy.args(["copy", "--quiet", "--insecure-policy"]);
+        copy.args(options.iter().map(|option| format!("--src-{option}")));
+        copy.arg(format!("docker://{reference}"));
+        printed(copy.arg(format!("oci:{}:latest", layout.display())))?;
         let said = run_image::command_in_runc(
             &layout,
             &self.directory.join(format!("{name}-run")),
@@ -177,7 +174,7 @@ fn open(lab: &Lab<'_>) -> Outcome {
     let registry = Registry::start(&directory, "", "")?;
     let tags = [registry.tag("team/web:1.0"), registry.tag("team/web:latest")];
     let reference = printed(&mut lab.publish(&tags, &[]))?.trim().to_owned();
-    lab.pull("open", &reference, &["--src-tls-verify=false"])?;
+    lab.pull("open", &reference, &["tls-verify=false"])?;
     // For each architecture a layer, a config and a manifest; and the index.
     let blobs = registry.blobs()?;
     if blobs != 3 * ARCHS.len() + 1 {
@@ -217,11 +214,7 @@ fn with_password(lab: &Lab<'_>) -> Outcome {
     login.args(["login", &server, "-u", "me", "-p", "s3cret"]);
     printed(login.env("DOCKER_CONFIG", lab.directory.join("docker")))?;
     let reference = printed(&mut lab.publish(&tags, &[]))?.trim().to_owned();
-    lab.pull(
-        "password",
-        &reference,
-        &["--src-tls-verify=false", "--src-creds=me:s3cret"],
-    )
+    lab.pull("password", &reference, &["tls-verify=false", "creds=me:s3cret"])
 }
 
 fn over_tls(lab: &Lab<'_>) -> Outcome {
@@ -260,5 +253,5 @@ fn over_tls(lab: &Lab<'_>) -> Outcome {
         return Err(format!("{reference} became {again}").into());
     }
     let directory = directory.display();
-    lab.pull("tls", &reference, &[&format!("--src-cert-dir={directory}")])
+    lab.pull("tls", &reference, &[&format!("cert-dir={directory}")])
 }
