@@ -220,10 +220,10 @@ fn with_password(lab: &Lab<'_>) -> Outcome {
 fn over_tls(lab: &Lab<'_>) -> Outcome {
     let directory = lab.directory.join("tls");
     fs::create_dir(&directory).at(&directory)?;
-    let script = "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -days 2 -subj /CN=authority\n\
+    let script = "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.private -out ca.crt -days 2 -subj /CN=authority\n\
                   openssl req -newkey rsa:2048 -nodes -keyout own.key -out own.csr -subj /CN=localhost\n\
                   echo subjectAltName=DNS:localhost > names\n\
-                  openssl x509 -req -in own.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names -out own.cert\n";
+                  openssl x509 -req -in own.csr -CA ca.crt -CAkey ca.private -CAcreateserial -days 2 -extfile names -out own.cert\n";
     printed(Command::new("sh").args(["-euc", script]).current_dir(&directory))?;
     let path = |name: &str| directory.join(name).display().to_string();
     let (authority, certificate, key) = (path("ca.crt"), path("own.cert"), path("own.key"));
