@@ -173,9 +173,9 @@ pub(crate) struct GuestSetup<'a> {
 
 /// Where a path lies of trees that lie over one another, the first on top; in the last one if it is nowhere.
 pub(crate) fn in_trees(trees: &[PathBuf], path: &str) -> PathBuf {
-    let paths = trees.iter().map(|tree| tree.join(path));
+    let mut paths = trees.iter().map(|tree| tree.join(path));
     let found = paths.clone().find(|path| path.symlink_metadata().is_ok());
-    found.or_else(|| paths.last()).unwrap_or_default()
+    found.or_else(|| paths.next_back()).unwrap_or_default()
 }
 
 /// A workspace and, once it was started, a guest.
