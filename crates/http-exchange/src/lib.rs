@@ -6,7 +6,7 @@
 //! images. It reads no environment variable, keeps nothing, and blocks its thread.
 //!
 //! ```
-//! use http_exchange::{HttpUrl, Options, Trouble, agent, by_proxy, following, refused, retrying};
+//! use http_exchange::{HttpUrl, Options, Trouble, agent, by_proxy, following, number, refused, retrying};
 //!
 //! # let directory = tempfile::tempdir()?;
 //! # std::fs::write(directory.path().join("hello"), "hello")?;
@@ -29,7 +29,7 @@
 //!     };
 //!     let (answer, with_login) = following(&options, &url.to_string(), &url, login.as_deref(), head)?;
 //!     match answer.status() {
-//!         status if status.is_success() => Ok::<_, Trouble>(answer.body().content_length()),
+//!         status if status.is_success() => Ok::<_, Trouble>(number(answer.headers(), ureq::http::header::CONTENT_LENGTH)),
 //!         status => Err(refused(status, answer.headers(), &url.to_string(), with_login)),
 //!     }
 //! })?;

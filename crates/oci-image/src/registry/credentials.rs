@@ -384,7 +384,7 @@ mod tests {
     #[test]
     fn what_is_malformed_is_told_without_its_words() {
         let rows = [
-            ("{\n \"auths\": s3cret", "line 2, column 12"),
+            ("{\n \"auths\": s3cret", "line 2, column 11"),
             (r#"{"auths": {"h": {"auth": "s3cret"}}}"#, "`h`"),
             (r#"{"auths": {"h": {"auth": "czNjcmV0"}}}"#, "`h`"),
             (r#"{"auths": ["s3cret"]}"#, "line 1"),
