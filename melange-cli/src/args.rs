@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use cli_support::Deferred;
+use melange::Linters;
 
 use crate::build_only::BuildOnly;
 use crate::guest::GuestArguments;
@@ -167,12 +168,12 @@ pub(crate) struct Build {
     /// The C library of host triplets
     #[arg(long, default_value = "gnu", value_name = "LIBC", value_parser = ["gnu", "musl"])]
     pub(crate) override_host_triplet_libc_substitution_flavor: String,
-    /// Linters whose findings fail the build
-    #[arg(long, value_delimiter = ',', value_name = "LINTER")]
-    pub(crate) lint_require: Option<Vec<String>>,
-    /// Linters whose findings are shown
-    #[arg(long, value_delimiter = ',', value_name = "LINTER")]
-    pub(crate) lint_warn: Option<Vec<String>>,
+    /// Linters whose findings fail the build; an empty text for none
+    #[arg(long, value_delimiter = ',', value_name = "LINTER", default_values_t = Linters::default().require)]
+    pub(crate) lint_require: Vec<String>,
+    /// Linters whose findings are shown; an empty text for none
+    #[arg(long, value_delimiter = ',', value_name = "LINTER", default_values_t = Linters::default().warn)]
+    pub(crate) lint_warn: Vec<String>,
     /// Ignored, as by the Go tool
     #[arg(long, hide = true)]
     pub(crate) fail_on_lint_warning: bool,

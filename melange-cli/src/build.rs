@@ -283,7 +283,6 @@ fn request(
     } else {
         directory
     };
-    let linters = Linters::default();
     let url = || "https://unknown/unknown/unknown".to_owned();
     let mut guest = arguments
         .guest
@@ -313,8 +312,8 @@ fn request(
             license: arguments.license.clone(),
         }),
         linters: Linters {
-            require: names(arguments.lint_require.as_deref(), linters.require),
-            warn: names(arguments.lint_warn.as_deref(), linters.warn),
+            require: names(&arguments.lint_require),
+            warn: names(&arguments.lint_warn),
         },
         index: arguments.generate_index,
         strip_origin: arguments.strip_origin_name,
@@ -329,11 +328,9 @@ fn request(
     })
 }
 
-/// The names of a flag, of which an empty one stands for none, or the default.
-fn names(given: Option<&[String]>, default: Vec<String>) -> Vec<String> {
-    given.map_or(default, |names| {
-        names.iter().filter(|name| !name.is_empty()).cloned().collect()
-    })
+/// The names of a flag, of which an empty one stands for none.
+fn names(given: &[String]) -> Vec<String> {
+    given.iter().filter(|name| !name.is_empty()).cloned().collect()
 }
 
 /// The environment variable wins over the flag; without both it is 1970.

@@ -145,6 +145,8 @@ mod tests {
         arch: Vec<String>,
         #[arg(long, default_value = "here")]
         out: String,
+        #[arg(long, value_delimiter = ',', default_values_t = ["dev".to_owned()])]
+        lint: Vec<String>,
     }
 
     fn written(line: &str) -> String {
@@ -178,6 +180,8 @@ mod tests {
             ("tool build --key '' x --arch=", "tool build x"),
             ("tool build -k '' x", "tool build x"),
             ("tool build x --out=", "tool build x --out="),
+            // None of them, not those by default.
+            ("tool build x --lint ''", "tool build x --lint "),
         ] {
             assert_eq!(written(line), wanted);
         }
