@@ -15,6 +15,7 @@
 //! have files in common. [`schema`] judges values by JSON schemas, [`go_flags`] command lines by tables of the Go tools' flags.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::missing_panics_doc)]
 
+mod connection;
 pub mod go_flags;
 mod registry;
 pub mod schema;

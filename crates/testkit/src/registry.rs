@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -13,7 +13,8 @@ use rustls::ServerConfig;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::server::{Request, Stream, accept, read_head, reset, tls};
+use crate::connection::{Listener, Stream, accept, read_head, reset, tls};
+use crate::server::Request;
 
 /// A registry (OCI distribution 1.1) in memory, on a port of its own, until it is dropped.
 ///
@@ -31,7 +32,7 @@ use crate::server::{Request, Stream, accept, read_head, reset, tls};
 #[derive(Debug)]
 pub struct RegistryServer {
     shared: Arc<Shared>,
-    address: SocketAddr,
+    listener: Listener,
     certificate: Option<String>,
 }
 
@@ -81,7 +82,6 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    stop: bool,
     requests: Vec<Request>,
     /// Method, part of the path, and what happens.
     faults: Vec<(String, String, RegistryFault)>,
@@ -139,35 +139,24 @@ impl RegistryServer {
     }
 
     fn listen(tls: Option<(Arc<ServerConfig>, String)>) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let (tls, certificate) = tls.unzip();
         let shared = Arc::new(Shared {
             tls,
             ..Shared::default()
         });
-        let server = Self {
-            address: listener.local_addr().unwrap(),
-            shared: Arc::clone(&shared),
+        let serving = Arc::clone(&shared);
+        Self {
+            listener: Listener::start(move |stream| serving.serve(stream)),
+            shared,
             certificate,
-        };
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                if shared.state.lock().unwrap().stop {
-                    break;
-                }
-                let shared = Arc::clone(&shared);
-                // What a client thinks of the answer is for the test to say.
-                thread::spawn(move || stream.and_then(|stream| shared.serve(stream)));
-            }
-        });
-        server
+        }
     }
 
     /// The registry as image names have it, `HOST:PORT`.
     pub fn authority(&self) -> String {
         match self.shared.tls {
-            Some(_) => format!("localhost:{}", self.address.port()),
-            None => self.address.to_string(),
+            Some(_) => format!("localhost:{}", self.listener.address().port()),
+            None => self.listener.address().to_string(),
         }
     }
 
@@ -221,16 +210,6 @@ impl RegistryServer {
         let state = self.shared.state.lock().unwrap();
         let tags = state.tags.keys().filter(|(name, _)| name == repository);
         tags.map(|(_, tag)| tag.clone()).collect()
-    }
-}
-
-impl Drop for RegistryServer {
-    fn drop(&mut self) {
-        if let Ok(mut state) = self.shared.state.lock() {
-            state.stop = true;
-        }
-        // Wakes the thread that listens.
-        let _ = TcpStream::connect(self.address);
     }
 }
 

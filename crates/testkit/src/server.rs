@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::{self, BufRead as _, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io::{self, BufReader, Read as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use rustls::pki_types::PrivatePkcs8KeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::ServerConfig;
+
+use crate::connection::{Listener, Stream, accept, read_head, reset, tls};
 
 /// Serves a directory on a port of its own, until it is dropped.
 ///
@@ -32,7 +33,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 #[derive(Debug)]
 pub struct Server {
     shared: Arc<Shared>,
-    address: SocketAddr,
+    listener: Listener,
     certificate: Option<String>,
 }
 
@@ -142,7 +143,6 @@ impl Server {
     }
 
     fn listen(root: &Path, tls: Option<(Arc<ServerConfig>, String)>) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let (tls, certificate) = tls.unzip();
         let shared = Arc::new(Shared {
             root: root.to_owned(),
@@ -150,40 +150,30 @@ impl Server {
             state: Mutex::default(),
             stopped: Condvar::new(),
         });
-        let server = Self {
-            address: listener.local_addr().unwrap(),
-            shared: Arc::clone(&shared),
+        let serving = Arc::clone(&shared);
+        Self {
+            listener: Listener::start(move |stream| serving.serve(stream)),
+            shared,
             certificate,
-        };
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                if shared.state.lock().unwrap().stop {
-                    break;
-                }
-                let shared = Arc::clone(&shared);
-                // What a client thinks of the answer is for the test to say.
-                thread::spawn(move || stream.and_then(|stream| shared.serve(stream)));
-            }
-        });
-        server
+        }
     }
 
     /// The URL of the directory, without a slash at its end.
     pub fn url(&self) -> String {
         match self.shared.tls {
-            Some(_) => format!("https://localhost:{}", self.address.port()),
-            None => format!("http://{}", self.address),
+            Some(_) => format!("https://localhost:{}", self.listener.address().port()),
+            None => format!("http://{}", self.listener.address()),
         }
     }
 
     /// The URL of the directory with another name for the host.
     pub fn url_at(&self, host: &str) -> String {
-        format!("http://{host}:{}", self.address.port())
+        format!("http://{host}:{}", self.listener.address().port())
     }
 
     /// Where it listens, `HOST:PORT`.
     pub fn authority(&self) -> String {
-        self.address.to_string()
+        self.listener.address().to_string()
     }
 
     /// The certificate that it shows, in PEM; `None` without TLS.
@@ -235,51 +225,7 @@ impl Drop for Server {
             state.stop = true;
         }
         self.shared.stopped.notify_all();
-        // Wakes the thread that listens.
-        let _ = TcpStream::connect(self.address);
     }
-}
-
-/// TLS for `localhost`, and the certificate in PEM.
-pub(crate) fn tls() -> (Arc<ServerConfig>, String) {
-    let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let key = PrivatePkcs8KeyDer::from(signed.signing_key.serialize_der());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![signed.cert.der().clone()], key.into())
-        .unwrap();
-    (Arc::new(config), signed.cert.pem())
-}
-
-pub(crate) trait Stream: Read + Write {}
-impl<T: Read + Write> Stream for T {}
-
-/// A connection, and what is to be read of it next.
-pub(crate) fn accept(
-    tcp: TcpStream,
-    tls: Option<&Arc<ServerConfig>>,
-) -> io::Result<BufReader<Box<dyn Stream>>> {
-    tcp.set_nodelay(true)?;
-    Ok(BufReader::new(match tls {
-        Some(config) => {
-            let connection = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
-            Box::new(StreamOwned::new(connection, tcp))
-        }
-        None => Box::new(tcp),
-    }))
-}
-
-/// Resets a connection once what was sent is delivered.
-pub(crate) fn reset(connection: &TcpStream) -> io::Result<()> {
-    // Bytes that are not delivered yet would be lost with the connection.
-    thread::sleep(Duration::from_millis(20));
-    Ok(rustix::net::sockopt::set_socket_linger(
-        connection,
-        Some(Duration::ZERO),
-    )?)
 }
 
 /// What is sent, and in which way.
@@ -529,31 +475,4 @@ fn read_request(stream: &mut BufReader<Box<dyn Stream>>) -> io::Result<Option<Re
     };
     stream.take(request.length()).read_to_end(&mut request.body)?;
     Ok(Some(request))
-}
-
-/// The next request of a connection without its body, `None` at the end.
-pub(crate) fn read_head(stream: &mut BufReader<Box<dyn Stream>>) -> io::Result<Option<Request>> {
-    let mut line = String::new();
-    if stream.read_line(&mut line)? == 0 {
-        return Ok(None);
-    }
-    let mut words = line.split_whitespace();
-    let mut word = || words.next().unwrap_or_default().to_owned();
-    let (method, target) = (word(), word());
-    let mut headers = BTreeMap::new();
-    loop {
-        let mut line = String::new();
-        stream.read_line(&mut line)?;
-        let Some((name, value)) = line.trim_end().split_once(':') else {
-            break;
-        };
-        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
-    }
-    Ok(Some(Request {
-        method,
-        target,
-        headers,
-        body: Vec::new(),
-        status: 0,
-    }))
 }
