@@ -17,12 +17,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use build_graph::{
-    Demand, DirectoryStore, Ending, Engine, Failure, Finished, Hash, History, Inputs, Job, Need, NodeId,
-    Options, Origin, Output, Part, Recipes, Stores, Summary,
+    Demand, Ending, Engine, Failure, Finished, Hash, History, Inputs, Job, Need, NodeId, Options, Origin,
+    Output, Part, Recipes, Summary,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tempfile::TempDir;
+
+#[path = "../place/mod.rs"]
+mod place;
+pub use place::Place;
 
 /// A part of another node that a node uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -345,23 +349,7 @@ impl Simulation<'_> {
     }
 }
 
-/// A store and a history of its own.
-pub struct Place {
-    pub directory: TempDir,
-    pub stores: Stores,
-    pub history: History,
-}
-
 impl Place {
-    pub fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        Self {
-            stores: Stores::new(DirectoryStore::at(directory.path().join("store"))),
-            history: History::open(directory.path().join("history")).unwrap(),
-            directory,
-        }
-    }
-
     pub fn reopen(&mut self) {
         self.history = History::open(self.directory.path().join("history")).unwrap();
         assert_eq!(self.history.damage(), None);

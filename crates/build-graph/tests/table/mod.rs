@@ -16,10 +16,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use build_graph::{
-    Demand, DirectoryStore, Ending, Engine, Failure, Finished, GraphError, Hash, History, Inputs, Job, Need,
-    NodeId, Options, Origin, Output, Part, Recipes, Stores, Summary,
+    Demand, Ending, Engine, Failure, Finished, GraphError, Hash, Inputs, Job, Need, NodeId, Options, Origin,
+    Output, Part, Recipes, Summary,
 };
-use tempfile::TempDir;
+
+#[path = "../place/mod.rs"]
+mod place;
+pub use place::Place;
 
 pub type Action = Box<dyn Fn(&Job<'_>) -> Result<(), Failure> + Send + Sync>;
 
@@ -148,22 +151,7 @@ impl Recipes for Table {
     }
 }
 
-pub struct Place {
-    _directory: TempDir,
-    pub stores: Stores,
-    pub history: History,
-}
-
 impl Place {
-    pub fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        Self {
-            stores: Stores::new(DirectoryStore::at(directory.path().join("store"))),
-            history: History::open(directory.path().join("history")).unwrap(),
-            _directory: directory,
-        }
-    }
-
     pub fn engine<'a>(&'a self, table: &'a Table) -> Engine<'a> {
         Engine::new(table, &self.stores, &self.history)
     }
