@@ -88,27 +88,25 @@ fn read_password() -> Outcome<String> {
 
 /// The file that `docker login` writes to.
 fn docker_config(variable: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
-    let set = |name: &str| {
-        variable(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let set = |name| path_in(variable, name);
     let directory = set("DOCKER_CONFIG").or_else(|| Some(set("HOME")?.join(".docker")));
     directory.map(|directory| directory.join("config.json"))
 }
 
 /// The files that may have credentials; the first one that is there has them. Podman's are the last.
 pub(crate) fn config_paths(variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
-    let set = |name: &str| {
-        variable(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let set = |name| path_in(variable, name);
     let podman = set("XDG_RUNTIME_DIR").map(|directory| directory.join("containers/auth.json"));
     [docker_config(variable), set("REGISTRY_AUTH_FILE"), podman]
         .into_iter()
         .flatten()
         .collect()
+}
+
+/// The path in an environment variable; an empty one is none.
+fn path_in(variable: &dyn Fn(&str) -> Option<String>, name: &str) -> Option<PathBuf> {
+    let value = variable(name).filter(|value| !value.is_empty());
+    value.map(PathBuf::from)
 }
 
 pub(crate) fn read_config(path: &Path) -> Outcome<String> {
