@@ -233,7 +233,7 @@ pub fn install(
         .collect();
     apk_rootfs::write_world(&mut tree, &world)?;
 
-    let (mut tree, packages) = install_packages(tree, request, packages)?;
+    let (mut tree, packages, created) = install_packages(tree, request, packages)?;
     let records: Vec<&InstalledPackage> = request
         .below
         .iter()
@@ -247,7 +247,6 @@ pub fn install(
             .any(|name| name.as_str() == "merged-lib")
     };
     apk_rootfs::link_database(&mut tree, records.iter().any(merged_usr))?;
-    let created = created(request, packages.iter().map(|one| &one.package.record));
 
     // The accounts of a base image are in its own layers, and none can be added to them.
     if configuration.contents.baseimage.is_none() {
@@ -296,11 +295,12 @@ fn created<'r>(request: &'r InstallRequest<'_>, installed: impl Iterator<Item = 
         .unwrap_or(request.build_date.max(newest.unwrap_or(i64::MIN)))
 }
 
+/// Installs the packages, and the configuration's own files as one; the tree, what is installed, and the time of the image.
 fn install_packages(
     tree: Tree,
     request: &InstallRequest<'_>,
     packages: impl IntoIterator<Item = FetchedPackage>,
-) -> Result<(Tree, Vec<Installed>), InstallationError> {
+) -> Result<(Tree, Vec<Installed>, i64), InstallationError> {
     let default_time = request.source_date_epoch.unwrap_or(request.build_date);
     let mut installation = Installation::new(tree);
     for package in packages {
@@ -315,13 +315,15 @@ fn install_packages(
         };
         installation.install(&package, default_time)?;
     }
+    let created = created(request, installation.records());
     let times = local_files::Times {
-        created: created(request, installation.records()),
+        created,
         files: default_time,
     };
     let own = (request.configuration, request.arch);
     local_files::install(&mut installation, own, &times)?;
-    Ok(installation.finish(request.below)?)
+    let (tree, installed) = installation.finish(request.below)?;
+    Ok((tree, installed, created))
 }
 
 /// Adds the certificates and run-time keys of the configuration, and the checksums of the bundles.
