@@ -7,15 +7,12 @@ use std::sync::{Arc, OnceLock};
 use apk_index::Index;
 use apk_package::{Keyring, Limits, PublicKey};
 use bytes::Bytes;
+use http_exchange::{Event, Gate, HttpError, HttpUrl};
 use ureq::Agent;
 
 use crate::error::RepositoryError;
 use crate::options::ClientOptions;
 use crate::transfer::{Reply, Sink, Transfer, Wanted};
-use http_exchange::Event;
-use http_exchange::Gate;
-use http_exchange::HttpError;
-use http_exchange::HttpUrl;
 
 /// Fetches keys, indexes and packages, out of directories and over HTTP(S). Cloning it is cheap; the clones share
 /// connections and limits, and many threads may use it at the same time.

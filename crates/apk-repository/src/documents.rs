@@ -4,12 +4,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use content_cache::{CacheError, Document, Key, Kind};
+use http_exchange::{HttpError, HttpUrl};
 
 use crate::client::Client;
 use crate::error::RepositoryError;
 use crate::transfer::{Meta, Reply, Validators, Wanted};
-use http_exchange::HttpError;
-use http_exchange::HttpUrl;
 
 /// Indexes, keys and what leads to keys, by their URL.
 const DOCUMENTS: Kind = Kind::new("documents");

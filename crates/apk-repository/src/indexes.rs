@@ -10,11 +10,11 @@ use apk_index::{Index, IndexError, IndexText, Prepared, Text};
 use apk_types::{Arch, PackageRecord};
 use bytes::Bytes;
 use content_cache::{Cache, Key, Kind, Partial};
+use http_exchange::each;
 
 use crate::client::{Client, Place, Trust};
 use crate::error::RepositoryError;
 use crate::location::Location;
-use http_exchange::each;
 
 /// Indexes as [`Prepared`], by the archive and by whom was trusted to sign it.
 const INDEXES: Kind = Kind::new("indexes");

@@ -6,6 +6,7 @@ use apk_types::Arch;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use http_exchange::{Event, HttpError, HttpUrl, each};
 use rsa::BoxedUint;
 use rsa::pkcs8::{EncodePublicKey as _, LineEnding};
 use serde::Deserialize;
@@ -13,10 +14,6 @@ use serde::Deserialize;
 use crate::client::{Client, Place, key, not_found, place};
 use crate::error::RepositoryError;
 use crate::location::Location;
-use http_exchange::Event;
-use http_exchange::HttpError;
-use http_exchange::HttpUrl;
-use http_exchange::each;
 
 /// A key that a repository announces.
 #[derive(Clone, Debug, PartialEq, Eq)]

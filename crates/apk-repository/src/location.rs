@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use apk_types::{Arch, PackageRecord};
+use http_exchange::without_login;
 
 use crate::client::{Place, place};
 use crate::error::RepositoryError;
-use http_exchange::without_login;
 
 /// A repository as `/etc/apk/repositories` and image configurations name it: a directory or URL, with an optional
 /// `@tag` in front that packages are pinned to.

@@ -4,13 +4,12 @@ use apk_package::{Expected, Limits, PackageError, VerifiedPackage};
 use apk_types::{Arch, Checksum, PackageRecord};
 use bytes::Bytes;
 use content_cache::{CacheError, Key, Kind, Partial};
+use http_exchange::{HttpError, HttpUrl};
 
 use crate::client::{Client, Place, Trust, read_file};
 use crate::error::RepositoryError;
 use crate::location::Location;
 use crate::transfer::{Sink, Wanted};
-use http_exchange::HttpError;
-use http_exchange::HttpUrl;
 
 /// Package files as they were downloaded, by the checksum in the index.
 const FILES: Kind = Kind::new("package-files");

@@ -6,12 +6,12 @@ use std::io::{self, Read, Seek as _, Write as _};
 use std::path::Path;
 
 use content_cache::{CacheError, Key, Kind, Partial};
+use http_exchange::HttpUrl;
 use sha2::{Digest, Sha256, Sha512};
 
 use crate::client::Client;
 use crate::error::RepositoryError;
 use crate::transfer::{Sink, Wanted};
-use http_exchange::HttpUrl;
 
 /// Source files by their checksum.
 const SOURCES: Kind = Kind::durable("sources");
