@@ -232,7 +232,7 @@ pub fn lay_down_over(tree: &Tree, below: &Tree, directory: &Path) -> Result<bool
 }
 
 /// The directories above a path.
-fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').map(|(end, _)| &path[..end])
 }
 

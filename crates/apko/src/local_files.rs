@@ -11,6 +11,7 @@ use spdx_sbom::{PackageSbom, UNKNOWN_NAMESPACE};
 use tarball::{Entry, Header, Kind};
 
 use crate::config::ImageConfiguration;
+use crate::guest::ancestors;
 use crate::install::InstallationError;
 use crate::sbom::creation;
 
@@ -129,7 +130,7 @@ fn owners(installation: &Installation, files: &[File<'_>]) -> Vec<Dependency> {
 fn members(tree: &Tree, files: Vec<File<'_>>, time: i64) -> Vec<Entry<file_content::Content>> {
     let mut directories = BTreeSet::new();
     for file in &files {
-        directories.extend(file.path.match_indices('/').map(|(end, _)| &file.path[..end]));
+        directories.extend(ancestors(file.path));
     }
     let directory = |path: &&str| {
         let (mode, mtime) = tree
